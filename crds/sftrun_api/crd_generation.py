@@ -27,6 +27,7 @@ from sftrun_api.rules import SECTION_RULES, Rule
 from sftrun_api.schemas import VALIDATIONS, structural_schema
 from sftrun_api.specs import SFTRunSpec
 from sftrun_api.statuses import SFTRunStatus
+from sftrun_api.version_pages import version_page
 
 HEADER = "# Generated from crds/sftrun_api by `make generate`; edit the models, not this file.\n"
 
@@ -138,6 +139,7 @@ def generated_files() -> dict[Path, str]:
         Path("docs/policy.md"): policy_page(),
         Path("docs/parameters.md"): parameter_page(object_schema()),
         Path("docs/rules.md"): rule_page(),
+        Path("docs/versions.md"): version_page(),
     }
 
 

@@ -31,13 +31,23 @@ HUGGING_FACE_TOKEN_FILE = "hugging-face-token"  # noqa: S105 - a file's name
 ENV_POD_UID = "SFTRUN_POD_UID"
 ENV_POD_NAME = "SFTRUN_POD_NAME"
 ENV_NODE_NAME = "SFTRUN_NODE_NAME"
-"""From the downward API; the only environment variables of ours."""
+"""From the downward API."""
+ENV_REVISION = "SFTRUN_REVISION"
+"""The git commit that the image was built from; set in the image. There are no other variables of ours."""
 
 CURVE_FILE = "curve.json"
 """Key of the ConfigMap that keeps an attempt's curve: the trainer's answer to `/curve`."""
 
+SAID = "sftrun: "
+"""How the supervisor's own lines begin in the log of its container."""
+
 TERMINATION_LOG = PurePosixPath("/dev/termination-log")
 TERMINATION_MESSAGE_BYTES = 4096
+
+
+def stage_begins(stage: str) -> str:
+    """Returns what the supervisor says before the output of a stage: logs are told apart by it."""
+    return f"stage {stage} begins"
 
 
 def attempt_name(run: str, uid: str, attempt: int) -> str:

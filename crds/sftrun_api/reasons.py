@@ -324,7 +324,9 @@ MESSAGES: Mapping[Reason, str] = {
         "model {path} does not exist or is not complete ({details}); correct spec.model or put the model "
         "there"
     ),
-    Reason.BAD_MODEL: "model {path} cannot be loaded: {details}",
+    Reason.BAD_MODEL: (
+        "model {path} cannot be loaded: {details}; put its files there again, whole and of one version"
+    ),
     Reason.TEMPLATE_MISMATCH: (
         "training.template {template} does not fit the model in {path}: {details}; choose the model's "
         "own template"
@@ -381,7 +383,7 @@ def explain(reason: Reason, **values: object) -> str:
     `unknown`.
     """
     given = _Given({key: value for key, value in values.items() if value not in (None, "")})
-    message = Formatter().vformat(MESSAGES[reason], (), given)
+    message = MESSAGES[reason].format_map(given)
     return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
 
 

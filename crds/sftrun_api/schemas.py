@@ -88,7 +88,7 @@ class _Inliner:
             result["enum"] = [schema["const"]]
         _rewrite_exclusive_bounds(schema, result)
         if self._defaults and schema.get("default") not in (None, [], {}):
-            result["default"] = schema["default"]
+            result["default"] = _as_json(schema["default"])
         if "items" in schema:
             result["items"] = self.value(schema["items"])
         if schema.get("type") == "object":
@@ -158,3 +158,8 @@ def _rewrite_exclusive_bounds(schema: JsonObject, result: JsonObject) -> None:
         if exclusive in schema:
             result[inclusive] = schema[exclusive]
             result[exclusive] = True
+
+
+def _as_json(default: Any) -> Any:
+    """Returns a default as people write it: JSON knows one kind of number, and 3 reads better than 3.0."""
+    return int(default) if isinstance(default, float) and default.is_integer() else default

@@ -31,11 +31,15 @@ def too_large(value: Any) -> bool:
 
 def too_deep(value: Any, depth: int = MOST_DEPTH) -> bool:
     """Whether an object is nested deeper than any spec needs: such a one would end a parser, not a run."""
+    if value is None or isinstance(value, str | int | float):  # most values: nothing more is asked of them
+        return False
     if isinstance(value, Mapping):
-        return depth == 0 or any(too_deep(item, depth - 1) for item in value.values())
-    if isinstance(value, list | tuple):
-        return depth == 0 or any(too_deep(item, depth - 1) for item in value)
-    return False
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    if depth == 0:
+        return True
+    return any(too_deep(item, depth - 1) for item in value)
 
 
 def not_finite_values(value: Any, at: Location = ()) -> Iterator[tuple[Location, float]]:

@@ -162,10 +162,19 @@ class Artifacts(OpenModel):
     """Paths of files that people look for."""
 
     train_results: Path | None = Field(default=None, description="LLaMA-Factory's train_results.json.")
-    train_loss_plot: Path | None = Field(default=None, description="The picture of the loss curve.")
+    train_loss_plot: Path | None = Field(
+        default=None, description="LLaMA-Factory's picture of the loss curve."
+    )
+    curves_plot: Path | None = Field(
+        default=None,
+        description="One page with losses, learning rate and restarts over all attempts, for print.",
+    )
     training_log: Path | None = Field(default=None, description="LLaMA-Factory's trainer_log.jsonl.")
     report: Path | None = Field(default=None, description="Our account of the run, sftrun-report.json.")
-    archive: Path | None = Field(default=None, description="An archive of the results, where one was made.")
+    archive: Path | None = Field(
+        default=None,
+        description="The archive of the last attempt that ended: object, logs, curve, versions; no weights.",
+    )
 
 
 class TrainingCurves(OpenModel):

@@ -167,6 +167,13 @@ def test_a_spec_that_holds_itself_is_refused() -> None:
             "there is no such field; remove it or correct its name (did you mean learningRate?)",
         ),
         ({"training.cutoff_len": 1}, "(did you mean cutoffLen?)"),
+        ({"extraArgs": {"num_train_epochs": 3}}, "(did you mean training.extraArgs?)"),
+        ({"infrastructure.learningRate": 1}, "(did you mean training.learningRate?)"),
+        ({"training.path": "x"}, "there is no such field; remove it or correct its name"),
+        (
+            {"training.harborJob": {}},
+            "(did you mean sources[].harborJob or dataset.validation.sources[].harborJob?)",
+        ),
         ({"training.lrSchedulerType": "cosin"}, "(did you mean cosine?)"),
         ({"training.cutoffLen": 10**30}, "it must be at most 16777216"),
         ({"training.learningRate": -1}, "it must be above 0"),
@@ -188,6 +195,12 @@ def test_a_spec_that_holds_itself_is_refused() -> None:
 def test_says_what_to_write_instead(changes: dict[str, Any], sentence: str | None) -> None:
     findings = found(changes)
     assert (findings == ()) if sentence is None else (sentence in findings[0].sentence), findings
+
+
+def test_a_section_beside_the_spec_is_sent_into_it() -> None:
+    (one,) = judge(run(MINIMAL) | {"training": {}})
+    assert (one.rule, one.field) == ("FieldUnknown", "training")
+    assert "(did you mean spec.training?)" in one.sentence
 
 
 def test_no_secret_is_repeated() -> None:

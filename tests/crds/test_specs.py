@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from pydantic_core import PydanticUndefined
 from tests.crds.operator_rule_cases import RULE_CASES
 from tests.crds.rule_cases import RuleCase
 from tests.crds.samples import FULL, GONE, MINIMAL, changed
 
+from sftrun_api import specs
 from sftrun_api.rules import SECTION_RULES
-from sftrun_api.specs import WITHOUT_RULES, SFTRunSpec
+from sftrun_api.specs import WITHOUT_RULES, Section, SFTRunSpec
 
 
 def broken(raw: dict[str, Any]) -> list[tuple[str, str]]:
@@ -179,6 +181,18 @@ def test_models_refuse_what_the_api_server_refuses_and_leave_the_rest_to_the_ope
     else:
         SFTRunSpec.model_validate(raw)
     SFTRunSpec.model_validate(changed(MINIMAL, case.keeps))
+
+
+SECTIONS = [each for each in vars(specs).values() if isinstance(each, type) and issubclass(each, Section)]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda each: each.__name__)
+def test_a_default_is_of_its_fields_type(section: type[Section]) -> None:
+    """Else a spec that leaves it out is rendered and hashed differently from the one that the API server has
+    filled in: 3 and 3.0."""
+    for name, field in section.model_fields.items():
+        if field.annotation is float and field.default is not PydanticUndefined:
+            assert isinstance(field.default, float), name
 
 
 def test_a_spec_that_was_accepted_is_read_without_the_rules_but_not_without_the_shape() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from sftrun_api import API_GROUP, API_VERSION, KIND
 from sftrun_api.judgements import structures
 from sftrun_api.judgements.findings import Finding, finding
+from sftrun_api.judgements.homes import home
 from sftrun_api.judgements.specs import judge_spec
 from sftrun_api.llamafactory.checks import nearest, shown
 from sftrun_api.rules import NAME_RULES
@@ -61,7 +62,8 @@ def _head(document: Mapping[str, Any]) -> Iterator[Finding]:
             yield _made("WrongKind", (key,), document, value=shown(document[key]), wanted=value)
     for key in document:
         if key not in FIELDS:
-            yield _made("FieldUnknown", (str(key),), document, nearest=nearest(key, FIELDS))
+            meant = home(key, base="spec.") or nearest(key, FIELDS)
+            yield _made("FieldUnknown", (str(key),), document, nearest=meant)
 
 
 def _made(rule: str, location: Location, document: Any, **words: object) -> Finding:

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from sftrun_api.judgements import forms
 from sftrun_api.judgements.findings import Finding, finding, is_hidden
+from sftrun_api.judgements.homes import home
 from sftrun_api.llamafactory.checks import nearest, oddity, shown
 from sftrun_api.rules import about_shapes
 from sftrun_api.rules.bases import Location, Place
@@ -96,6 +97,7 @@ def _explain(error: ErrorDetails, *, names: tuple[str, ...], hidden: bool) -> tu
         further = {"oddity": "" if hidden else oddity(value), "nearest": nearest(error["loc"][-1], names)}
         if kind == "extra_forbidden":
             further["oddity"] = oddity(error["loc"][-1])
+            further["nearest"] = home(error["loc"][-1]) or further["nearest"]
         return _PLAIN_RULES[kind], words | context | further
     wanted = _WANTED.get(kind.split("_")[0], "another value")
     return "WrongType", words | {"kind": kind_of(value), "wanted": wanted, "hint": _hint(value, wanted)}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RESERVED_PATHS = (*(f"/{folder}" for folder in SYSTEM_FOLDERS), "/tmp", "/opt/sftrun")  # noqa: S108 - mount points
 """Where a user's volume would cover our files, the image's, or the kernel's."""
+_RESERVED = tuple(map(PurePosixPath, RESERVED_PATHS))
 
 
 def _mounts(spec: SFTRunSpec) -> Iterator[tuple[Location, str]]:
@@ -32,7 +33,7 @@ def _over_the_root(spec: SFTRunSpec) -> Iterator[Place]:
 def _over_the_trainer(spec: SFTRunSpec) -> Iterator[Place]:
     for location, mount in _mounts(spec):
         path = _plain(mount)
-        taken = next((own for own in RESERVED_PATHS if _overlap(path, PurePosixPath(own))), None)
+        taken = next((own for own in _RESERVED if _overlap(path, own)), None)
         if taken is not None and path != PurePosixPath("/") and not in_system_folder(mount):
             yield Place(location=location, words={"mount": mount, "taken": taken})
 
@@ -114,7 +115,7 @@ def _plain(path: str) -> PurePosixPath:
 
 
 def _inside(path: PurePosixPath, folder: PurePosixPath) -> bool:
-    return path == folder or folder in path.parents
+    return path.parts[: len(folder.parts)] == folder.parts
 
 
 def _overlap(left: PurePosixPath, right: PurePosixPath) -> bool:

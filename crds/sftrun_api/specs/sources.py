@@ -184,7 +184,7 @@ class Source(Section):
         default=None, description="Ready-made data on the Hugging Face hub."
     )
     weight: Number = Field(
-        default=1,
+        default=1.0,
         gt=0,
         le=1e6,
         description="The source's share of the samples, in proportion to the other weights. Has a meaning "

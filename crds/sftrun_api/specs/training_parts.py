@@ -20,7 +20,7 @@ class Lora(Section):
     alpha: Whole | None = Field(
         default=None, ge=1, le=65536, description="The adapter's scale is alpha / rank. Absent: 2 x rank."
     )
-    dropout: Number = Field(default=0, ge=0, lt=1, description="Dropout of the adapter's input.")
+    dropout: Number = Field(default=0.0, ge=0, lt=1, description="Dropout of the adapter's input.")
     target: Annotated[tuple[ModuleName, ...], Field(max_length=64), AtLeast(1)] = Field(
         default=("all",), description="The modules that get an adapter; all: every linear one."
     )
@@ -47,7 +47,7 @@ class Preference(Section):
     beta: Number = Field(
         default=0.1, gt=0, le=100, description="How strongly the model is held to the reference."
     )
-    ftx: Number = Field(default=0, ge=0, le=100, description="Weight of an added supervised loss.")
+    ftx: Number = Field(default=0.0, ge=0, le=100, description="Weight of an added supervised loss.")
 
 
 class Optimizer(Section):
@@ -97,7 +97,7 @@ class EarlyStopping(Section):
     patience: Whole = Field(
         default=3, ge=1, le=1000, description="Evaluations without an improvement before the run ends."
     )
-    threshold: Number = Field(default=0, ge=0, le=100, description="The least improvement that counts.")
+    threshold: Number = Field(default=0.0, ge=0, le=100, description="The least improvement that counts.")
 
 
 class Evaluation(Section):

@@ -114,7 +114,7 @@ class Training(Section):
         "status.effective.",
     )
     num_train_epochs: Number = Field(
-        default=3, gt=0, le=10_000, description="Passes over the data; maxSteps wins over it."
+        default=3.0, gt=0, le=10_000, description="Passes over the data; maxSteps wins over it."
     )
     max_steps: Whole | None = Field(
         default=None,
