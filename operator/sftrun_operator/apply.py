@@ -1,4 +1,5 @@
-"""Does what a plan says, in its order: status first (write-ahead), then deletions, creations, events.
+"""Does what a plan says, in its order: curves that exist nowhere else, the status (write-ahead), deletions,
+creations, events.
 
 Every step can be repeated: a status write carries uid and resourceVersion, a deletion its uid, and a name
 that is taken already is fine when the taker is ours. So a crash between any two calls leaves nothing that the
@@ -59,15 +60,20 @@ class Applier:
         """Carries the plan out.
 
         Raises:
-            ConflictError: The run is not the one that was planned for; nothing was written.
+            ConflictError: The run is not the one that was planned for; nothing but a curve was written.
             NotAppliedError: A creation or deletion is refused; the status is written.
             NameTakenError: Someone else's object has the attempt's name.
             KubeError: Anything else that another pass may get done.
         """
+        failure: Exception | None = None
+        try:
+            for manifest in plan.keep:
+                await self._keep(manifest, run=run)
+        except kube_errors.KubeError as error:
+            failure = error  # worth another pass, and not worth holding the status up
         if plan.status_patch:
             await self._patch_status(plan.status_patch, run=run)
             self._turned(Key(run.namespace, run.name), transitions.of(run, plan, now=now))
-        failure: Exception | None = None
         try:
             await self._carry_out(plan, run=run)
         except (NotAppliedError, NameTakenError, kube_errors.KubeError) as error:
@@ -82,8 +88,6 @@ class Applier:
             await self._delete(deletion, run=run)
         for manifest in plan.create:
             await self._create(manifest, run=run)
-        for manifest in plan.keep:
-            await self._keep(manifest, run=run)
 
     async def _patch_status(self, patch: JsonObject, *, run: Run) -> None:
         body = {"metadata": {"uid": run.uid, "resourceVersion": run.resource_version}, "status": patch}
@@ -123,10 +127,14 @@ class Applier:
 
     async def _keep(self, manifest: Mapping[str, Any], *, run: Run) -> None:
         kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
+        resource = kube.RESOURCES[kind]
         try:
-            await self._kube.create(kube.RESOURCES[kind], run.namespace, manifest)
+            await self._kube.create(resource, run.namespace, manifest)
         except kube_errors.AlreadyExistsError:
-            return  # an earlier pass got so far
+            try:
+                await self._ours(resource, name, run=run)  # an earlier pass got so far
+            except NameTakenError as error:
+                run_logger(run).warning("%s %s is not kept: %s", kind, name, error)
         except kube_errors.RefusedError as error:
             run_logger(run).warning("%s %s is not kept: %s", kind, name, error)
 

@@ -8,8 +8,9 @@ that.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -21,6 +22,8 @@ from sftrun_operator.observations import JobView, PodView, Run
 from sftrun_operator.summaries import Summary
 
 Kind = Literal["SFTRun", "Job", "Pod"]
+FORMER_NAMES = 10_000
+"""How many names of runs that are gone are known; each costs some 200 bytes."""
 V = TypeVar("V")
 
 
@@ -75,10 +78,27 @@ class News:
     gone: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a finished list held."""
+
+    kind: Kind
+    scope: str | None
+    """The namespace that was listed; `None` for all."""
+    version: str
+    """The resourceVersion that it was read at."""
+    keys: Collection[Key]
+
+
+def key_of(obj: Mapping[str, Any]) -> Key:
+    """Returns the name that an object is known by."""
+    metadata = views.mapping(obj, "metadata")
+    return Key(views.text(metadata, "namespace"), views.text(metadata, "name"))
+
+
 def news_of(kind: Kind, obj: Mapping[str, Any], *, gone: bool = False) -> News:
     """Returns the object reduced to what is kept of it."""
-    metadata = views.mapping(obj, "metadata")
-    key = Key(views.text(metadata, "namespace"), views.text(metadata, "name"))
+    metadata, key = views.mapping(obj, "metadata"), key_of(obj)
     value: PackedRun | JobView | PodView
     run = Key(key.namespace, views.run_label(obj))
     if kind == "SFTRun":
@@ -92,6 +112,32 @@ def news_of(kind: Kind, obj: Mapping[str, Any], *, gone: bool = False) -> News:
         value = views.pod_view(obj)
     uid, version = views.text(metadata, "uid"), views.text(metadata, "resourceVersion")
     return News(kind=kind, entry=Entry(key=key, uid=uid, version=version, run=run, value=value), gone=gone)
+
+
+Knows = Callable[[Kind, Mapping[str, Any]], bool]
+"""Whether exactly this object, in this version, is known."""
+
+
+class ListReader:
+    """Reads one list page by page: which of its objects are news, and in the end what it held."""
+
+    def __init__(self, kind: Kind, scope: str | None, *, knows: Knows) -> None:
+        self._kind = kind
+        self._scope = scope
+        self._knows = knows
+        self._version = ""
+        self._keys: set[Key] = set()
+
+    def read(self, objects: Collection[Mapping[str, Any]], version: str) -> list[News]:
+        """Takes a page and the list's resourceVersion. Returns what is not known yet: only that is taken
+        apart."""
+        self._version = self._version or version
+        self._keys.update(key_of(each) for each in objects)
+        return [news_of(self._kind, each) for each in objects if not self._knows(self._kind, each)]
+
+    def finish(self) -> Listing:
+        """Returns what the list held; once there are no more pages."""
+        return Listing(kind=self._kind, scope=self._scope, version=self._version, keys=self._keys)
 
 
 def _pack(body: JsonObject) -> bytes:
@@ -117,9 +163,12 @@ def is_older(version: str, other: str) -> bool:
 class Store(Generic[V]):
     """The objects of one kind, found by their name and by their run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, former_names: int = 0) -> None:
+        """Knows the names of that many objects that are gone."""
         self._entries: dict[Key, Entry[V]] = {}
         self._by_run: dict[Key, set[Key]] = {}
+        self._former: dict[Key, None] = {}
+        self._most_former = former_names
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -135,6 +184,10 @@ class Store(Generic[V]):
         """Returns what is known under the name."""
         return self._entries.get(key)
 
+    def had_another(self, key: Key) -> bool:
+        """Whether an object that is gone now had the name not long ago."""
+        return key in self._former
+
     def of_run(self, run: Key) -> list[Entry[V]]:
         """Returns what is known of the run's objects."""
         return [self._entries[key] for key in sorted(self._by_run.get(run, ()))]
@@ -148,6 +201,8 @@ class Store(Generic[V]):
             if (known.uid, known.version) == (entry.uid, entry.version):
                 return False
             self._drop(known)
+            if known.uid != entry.uid:
+                self._part_with(known.key)
         self._entries[entry.key] = entry
         self._by_run.setdefault(entry.run, set()).add(entry.key)
         return True
@@ -159,16 +214,24 @@ class Store(Generic[V]):
         if known is None or known.uid != uid:
             return False
         self._drop(known)
+        self._part_with(key)
         return True
 
-    def sweep(self, candidates: Iterable[Key], listed: set[Key], version: str) -> list[Entry[V]]:
+    def sweep(self, candidates: Iterable[Key], listed: Collection[Key], version: str) -> list[Entry[V]]:
         """Drops and returns those of `candidates` that a list of `version` does not hold. Entries that are
         newer than the list stay: it could not know them."""
         known = [self._entries[key] for key in candidates if key in self._entries and key not in listed]
         vanished = [entry for entry in known if not is_older(version, entry.version)]
         for entry in vanished:
             self._drop(entry)
+            self._part_with(entry.key)
         return vanished
+
+    def _part_with(self, key: Key) -> None:
+        self._former.pop(key, None)
+        self._former[key] = None
+        if len(self._former) > self._most_former:
+            del self._former[next(iter(self._former))]
 
     def _drop(self, entry: Entry[V]) -> None:
         del self._entries[entry.key]
@@ -182,9 +245,11 @@ class Caches:
     """Runs, Jobs and pods."""
 
     def __init__(self) -> None:
-        self.runs: Store[PackedRun] = Store()
+        self.runs: Store[PackedRun] = Store(former_names=FORMER_NAMES)
         self.jobs: Store[JobView] = Store()
         self.pods: Store[PodView] = Store()
+        self.listed = asyncio.Event()
+        """Set once every kind has been listed: before that, what is not known may well be there."""
 
     def store(self, kind: Kind) -> Store[Any]:
         """Returns the store of a kind."""
@@ -198,9 +263,33 @@ class Caches:
             return store.remove(news.entry.key, news.entry.uid)
         return store.put(news.entry)
 
+    def knows(self, kind: Kind, obj: Mapping[str, Any]) -> bool:
+        """Whether exactly this object, in this version, is known. May be asked from any thread."""
+        metadata = views.mapping(obj, "metadata")
+        entry = self.store(kind).get(key_of(obj))
+        known = (entry.uid, entry.version) if entry is not None else None
+        return known == (views.text(metadata, "uid"), views.text(metadata, "resourceVersion"))
+
+    def sweep(self, listing: Listing) -> list[News]:
+        """Drops what vanished unseen, which a finished list proves. Returns it as news."""
+        store = self.store(listing.kind)
+        scoped = [key for key in store if listing.scope in (None, key.namespace)]
+        vanished = store.sweep(scoped, listing.keys, listing.version)
+        return [News(kind=listing.kind, entry=entry, gone=True) for entry in vanished]
+
     def learn(self, kind: Kind, obj: Mapping[str, Any]) -> None:
         """Takes in what the API server answered to us directly: the watch will say the same, later."""
         self.take(news_of(kind, obj))
+
+    def is_first(self, key: Key) -> bool:
+        """Whether nothing is known that an earlier run of that name could have left behind."""
+        known = self.runs.had_another(key) or self.pods.of_run(key) or self.jobs.of_run(key)
+        return self.listed.is_set() and not known
+
+    def is_new(self, key: Key) -> bool:
+        """Whether there is such a run, and nobody has written its status yet."""
+        entry = self.runs.get(key)
+        return entry is not None and entry.value.is_new
 
     def run(self, key: Key) -> Run | None:
         """Returns the run as it was last seen."""

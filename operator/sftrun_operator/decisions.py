@@ -1,10 +1,13 @@
 """What `plan` hands back to the shell: values that say what to write, in the order in which it is done.
 
-1. `prove`: nothing else is done; the shell reads Job and pods live and plans again.
-2. `status`: one merge patch with uid and resourceVersion, before anything else is written (write-ahead);
-   a conflict ends the pass and the run is looked at again.
-3. `delete`, then `create`, then `keep`, in the given order; the first that fails ends this.
-4. `events`, also then: the status says the same.
+1. `prove`: nothing else is done; the shell reads Job and pods live and plans again, or, where it `may_wait`
+   and there is more to do, looks at the run again later.
+2. `keep`: what only this process knows. It comes before the status, which would tell the next process that
+   nothing is left to do; a failure of it holds nothing up.
+3. `status`: one merge patch with uid and resourceVersion, before anything is deleted or created
+   (write-ahead); a conflict ends the pass and the run is looked at again.
+4. `delete`, then `create`, in the given order; the first that fails ends this.
+5. `events`, also then: the status says the same.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ class Plan:
     """What one pass should do. An empty plan writes nothing."""
 
     prove: bool = False
+    may_wait: bool = False
+    """Whether the proof is wanted only to say better why the run waits, and can come later."""
     status_patch: JsonObject | None = None
     """Body of the merge patch under `status`: only what changed, `None` for keys to remove."""
     delete: tuple[Deletion, ...] = ()

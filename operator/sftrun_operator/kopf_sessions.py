@@ -10,15 +10,16 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import kopf
 
-from sftrun_operator.caches import News
+from sftrun_operator import kube
 from sftrun_operator.connections import Connection
 from sftrun_operator.logs import LOGGER
 from sftrun_operator.relists import LISTED_KINDS
 
+T = TypeVar("T")
 STOP_SECONDS = 1.5
 SWEEPS = 10
 SWEEP_SECONDS = 0.3
@@ -91,7 +92,7 @@ class Session:
                 self._theirs.call_soon_threadsafe(self._task.cancel)
         self._ours.call_later(STOP_SECONDS, self._end, "stopped")
 
-    def tell(self, hear: Callable[[News], None], news: News) -> None:
+    def tell(self, hear: Callable[[T], None], news: T) -> None:
         """Hands news over to our event loop."""
         if not self._stopping.is_set():
             self._ours.call_soon_threadsafe(hear, news)
@@ -143,14 +144,12 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # needs no right to list namespaces and CRDs
     settings.process.ultimate_exiting_timeout = None  # it would SIGKILL us
     settings.execution.max_workers = 1
-    settings.queueing.worker_limit = 50
-    settings.queueing.idle_timeout = 0.2  # an idle worker holds its slot
     settings.queueing.exit_timeout = 0.2
     settings.watching.server_timeout = 290
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 5
     settings.watching.inactivity_timeout = 70
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = kube.PAGE_SIZE
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 2, 2, 2, 2)

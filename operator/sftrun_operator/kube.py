@@ -24,7 +24,8 @@ from sftrun_operator.connections import Connection
 
 MAX_CONNECTIONS = 32
 REQUEST_SECONDS = 10.0
-PAGE_SIZE = 500
+PAGE_SIZE = 100
+"""Objects a page of a list: each page is parsed whole, at some 25 KB an object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ PODS = Resource(kind="Pod", prefix="/api/v1", plural="pods")
 CONFIG_MAPS = Resource(kind="ConfigMap", prefix="/api/v1", plural="configmaps")
 EVENTS = Resource(kind="Event", prefix="/api/v1", plural="events")
 LEASES = Resource(kind="Lease", prefix="/apis/coordination.k8s.io/v1", plural="leases")
-VERSION = Resource(kind="Version", prefix="/version", plural="version")
+OPENAPI = Resource(kind="OpenAPI", prefix=f"/openapi/v3/apis/{API_GROUP}/{API_VERSION}", plural="openapi")
+READYZ = Resource(kind="Readyz", prefix="/readyz", plural="readyz")
 RESOURCES = {resource.kind: resource for resource in (SFTRUNS, JOBS, PODS, CONFIG_MAPS, EVENTS)}
 
 Verb = Literal["get", "list", "create", "patch", "update", "delete"]
@@ -83,9 +85,14 @@ class Kube:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def version(self) -> JsonObject:
-        """Returns the API server's version: the plainest of questions, that everybody may ask."""
-        return await self._call("get", VERSION, VERSION.prefix)
+    async def ready(self) -> None:
+        """Asks the API server whether it is well: the plainest of questions, that everybody may ask. Unlike
+        its version it answers 5xx when it cannot reach its own store."""
+        await self._send("get", READYZ, READYZ.prefix)
+
+    async def schema(self) -> JsonObject:
+        """Returns the OpenAPI document of our API group: what the served CRD knows. Everybody may ask."""
+        return await self._call("get", OPENAPI, OPENAPI.prefix)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         """Returns the object, or `None` where there is none: this answer is live, never from a cache of
@@ -157,6 +164,22 @@ class Kube:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> JsonObject:
+        content = await self._send(verb, resource, path, params=params, body=body)
+        try:
+            answer: JsonObject = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise kube_errors.UnreachableError(f"{verb} {path}: the answer is no JSON: {error}") from error
+        return answer
+
+    async def _send(
+        self,
+        verb: Verb,
+        resource: Resource,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> bytes:
         method = {"create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}.get(verb, "GET")
         media = "application/merge-patch+json" if verb == "patch" else "application/json"
         call = f"{verb} {path.removeprefix(resource.prefix).lstrip('/')}"
@@ -185,8 +208,4 @@ class Kube:
             raise kube_errors.from_response(
                 call=call, code=response.status, body=content, retry_after=response.headers.get("Retry-After")
             )
-        try:
-            answer: JsonObject = orjson.loads(content)
-        except orjson.JSONDecodeError as error:
-            raise kube_errors.UnreachableError(f"{call}: the answer is no JSON: {error}") from error
-        return answer
+        return content

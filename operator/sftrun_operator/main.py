@@ -31,12 +31,18 @@ OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 RULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("sftrun.dev", "sftruns", ("get", "list", "watch")),
     ("sftrun.dev", "sftruns/status", ("patch",)),
+    ("sftrun.dev", "sftruns/finalizers", ("update",)),
     ("batch", "jobs", ("get", "list", "watch", "create", "delete")),
     ("", "pods", ("list", "watch")),
     ("", "configmaps", ("get", "create")),
     ("", "events", ("create", "list")),
 )
-"""API group, resource, verbs: all that the operator asks of the API server, cluster-wide or a namespace."""
+"""API group, resource, verbs: all that the operator asks of the API server, cluster-wide or a namespace.
+
+`sftruns/finalizers` is no address that anything could be sent to. The admission plugin
+OwnerReferencesPermissionEnforcement, which is on in OpenShift, asks for it before it lets an object name an
+SFTRun as the owner whose deletion waits for it.
+"""
 
 ELECTION_RULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("coordination.k8s.io", "leases", ("get", "create", "update")),
@@ -101,7 +107,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--lease-namespace", type=namespace, metavar="NAME", help="the Lease's namespace (the pod's own)"
     )
-    made.add_argument("--workers", type=workers, default=8, metavar="N", help="looks at a time (default: 8)")
+    made.add_argument(
+        "--workers", type=workers, default=16, metavar="N", help="looks at a time (default: 16)"
+    )
     made.add_argument(
         "--kubeconfig", metavar="FILE", help="instead of KUBECONFIG or the pod's service account"
     )

@@ -163,6 +163,11 @@ POLICY_CURRENT = Row(
     type="gauge",
     meaning="1 while runs are judged by the policy's file as it stands, 0 while it holds a mistake.",
 )
+CRD_CURRENT = Row(
+    name="sftrun_operator_crd_current",
+    type="gauge",
+    meaning="1 while the CRD that is served has every field of this operator's, 0 while it drops some.",
+)
 BUILD_INFO = Row(
     name="sftrun_operator_build_info", type="gauge", labels=("version",), meaning="1; the operator's version."
 )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sftrun_api.policies import OperatorPolicy
 from sftrun_api.reports import Report
+from sftrun_api.versions import RELEASES, Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +184,8 @@ class OperatorConfig:
     run_as_user: int | None = 1000
     run_as_group: int | None = 1000
     fs_group: int | None = 1000
+    releases: Mapping[str, Release] = field(default_factory=lambda: RELEASES)
+    """What the trainer images of releases speak."""
     policy: OperatorPolicy = field(default_factory=OperatorPolicy)
     """From the policy's file, which is read again while the process runs; safe defaults where there is
     none."""

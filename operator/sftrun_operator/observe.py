@@ -59,6 +59,21 @@ class Observer:
             apply_error=self._memories.apply_error(key),
         )
 
+    async def around_new(self, run: Run) -> Observed:
+        """Returns the surroundings of a run whose status nobody has written yet.
+
+        The run itself is not read: it has no Job, and what begins with a write of its status, which carries
+        its uid and resourceVersion, begins only if the run is what the cache says. Pods can only be an
+        earlier run's: they are read live where its name was another's before. A list for each new run would
+        cost the API server a look at every pod of the namespace.
+
+        Raises:
+            KubeError: Something could not be read; nothing is known then.
+        """
+        key = Key(run.namespace, run.name)
+        pods = () if self._caches.is_first(key) else await self._pods(key)
+        return Observed(proven=True, pods=pods, apply_error=self._memories.apply_error(key))
+
     async def live(self, key: Key) -> tuple[Run, Observed] | None:
         """Returns run and surroundings as the API server has them now; `None` when the run is gone.
 

@@ -14,7 +14,7 @@ from typing import get_args
 from sftrun_api.policies import OperatorPolicy
 from sftrun_operator import gpu_meters, readings
 from sftrun_operator.apply import Applier
-from sftrun_operator.caches import Caches, Key, Kind, News
+from sftrun_operator.caches import Caches, Key, Kind, Listing, News
 from sftrun_operator.connections import Connection
 from sftrun_operator.elections import REQUEST_SECONDS as LEASE_REQUEST_SECONDS
 from sftrun_operator.elections import Election, Seat
@@ -26,10 +26,11 @@ from sftrun_operator.observations import OperatorConfig
 from sftrun_operator.observe import Memories, Observer
 from sftrun_operator.passes import Passes, PlanFunction, Refusals
 from sftrun_operator.policy_files import READ_EVERY_SECONDS, Loaded, PolicyFile
-from sftrun_operator.polls import POLL_EVERY_SECONDS, Polls
-from sftrun_operator.pulses import Pulse
+from sftrun_operator.polls import POLL_EVERY_SECONDS, POLL_SECONDS, Polls
+from sftrun_operator.pulses import SILENT_SECONDS, Pulse
 from sftrun_operator.queues import KeyedQueue
 from sftrun_operator.relists import RELIST_EVERY_SECONDS, Relists
+from sftrun_operator.served_schemas import ServedSchema
 from sftrun_operator.vitals import Vitals, trouble, unready
 from sftrun_operator.watches import Watch
 
@@ -44,13 +45,17 @@ class Options:
     namespaces: Sequence[str] = ()
     """The namespaces to serve; none means all."""
     liveness: str = "0.0.0.0:8080"
-    num_workers: int = 8
+    num_workers: int = 16
     seat: Seat | None = None
     """The Lease to compete for; without one this process works at once."""
     relist_every: float = RELIST_EVERY_SECONDS
     poll_every: float = POLL_EVERY_SECONDS
+    poll_timeout: float = POLL_SECONDS
+    """How long a pod may take to answer."""
     measure_every: float = gpu_meters.MEASURE_EVERY_SECONDS
     """How often it is measured what GPUs are held for."""
+    silent_after: float = SILENT_SECONDS
+    """How long the API server may say nothing before it counts as away."""
     policy_file: tuple[Path, Loaded] | None = None
     """The policy's file, and what it held when the process started; `OperatorConfig` has the policy."""
     read_policy_every: float = READ_EVERY_SECONDS
@@ -83,7 +88,10 @@ class Operator:
         self._relists: Relists | None = None
         self._watch: Watch | None = None
         self._policy_file: PolicyFile | None = None
-        self._pulse = Pulse(told=self.metrics.told, clock=time.monotonic)
+        self._schema = ServedSchema()
+        self._pulse = Pulse(
+            told=self.metrics.told, clock=time.monotonic, silent_after=self._options.silent_after
+        )
 
     async def run(self) -> None:
         """Works until `stop` is set; passes under way are finished first."""
@@ -92,7 +100,12 @@ class Operator:
             client = await stack.enter_async_context(
                 Kube(self._connection, told=self._pulse.told, may_write=self.leads)
             )
-            polls = Polls(moved=self.queue.add, counted=self._count_poll, every=options.poll_every)
+            polls = Polls(
+                moved=self.queue.add,
+                counted=self._count_poll,
+                every=options.poll_every,
+                timeout=options.poll_timeout,
+            )
             stack.push_async_callback(polls.close)
             readings.connect(self.metrics, self._parts(polls))
             health = HealthServer(
@@ -107,7 +120,8 @@ class Operator:
             passes = self._passes(client, polls)
             duty = asyncio.create_task(self._duty(passes, polls), name="duty")
             pulse = asyncio.create_task(self._pulse.run(client), name="pulse")
-            constant = [duty, pulse, *self._policy_readers(passes)]
+            schema = asyncio.create_task(self._schema.follow(client), name="schema")
+            constant = [duty, pulse, schema, *self._policy_readers(passes)]
             self._tasks = [*constant, *watchers]
             LOGGER.info(
                 "serving %s with trainer image %s",
@@ -137,7 +151,7 @@ class Operator:
             silent_seconds=self._pulse.silent_seconds,
             list_seconds=None if answer is None else asyncio.get_running_loop().time() - answer,
             relist_every=self._options.relist_every,
-            listed=relists is not None and relists.last_success is not None,
+            listed=self.caches.listed.is_set(),
             oldest_seconds=self.queue.oldest_seconds,
             leads=self.leads(),
             leader_known=election is None or bool(election.leader),
@@ -157,9 +171,8 @@ class Operator:
         @contextlib.asynccontextmanager
         async def working() -> AsyncIterator[None]:
             for key in self.caches.runs:
-                self.queue.add(key)
-            names = (f"worker {number}" for number in range(self._options.num_workers))
-            workers = [asyncio.create_task(passes.work(), name=name) for name in names]
+                self.queue.add(key, patient=not self.caches.is_new(key))
+            workers = asyncio.create_task(self._work(passes), name="workers")
             held = gpu_meters.run(
                 caches=self.caches,
                 answer=polls.answer,
@@ -167,13 +180,14 @@ class Operator:
                 every=self._options.measure_every,
             )
             measuring = asyncio.create_task(held, name="gpu times")
-            self._workers = [*workers, measuring]
+            self._workers = [workers, measuring]
             try:
                 yield
             finally:
                 self._workers = []
                 await _end([measuring], after=0.0)  # it never ends by itself: nothing is to be waited for
-                await _end(workers, after=FINISH_SECONDS if self.stop.is_set() else 0.0)
+                finishing = self.stop.is_set() and self.caches.listed.is_set()
+                await _end([workers], after=FINISH_SECONDS if finishing else 0.0)
                 polls.rest()
 
         if self._election is not None:
@@ -181,6 +195,14 @@ class Operator:
         else:
             async with working():
                 await asyncio.Event().wait()
+
+    async def _work(self, passes: Passes) -> None:
+        """Looks at runs until the queue is closed, once everything has been listed: a run whose Job is not
+        known yet would look like one that has lost it, and proof costs requests."""
+        await self.caches.listed.wait()
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._options.num_workers):
+                group.create_task(passes.work(), name=f"worker {number}")
 
     def _policy_readers(self, passes: Passes) -> list[asyncio.Task[None]]:
         if self._options.policy_file is None:
@@ -190,7 +212,7 @@ class Operator:
             passes.config = replace(passes.config, policy=policy)
             for entry in list(self.caches.runs.entries()):
                 if entry.value.summary.phase == "Rejected":
-                    self.queue.add(entry.key)
+                    self.queue.add(entry.key, patient=True)
 
         path, known = self._options.policy_file
         self._policy_file = PolicyFile(path, known=known, changed=changed)
@@ -213,6 +235,7 @@ class Operator:
             plan=self._plan,
             config=self._config,
             metrics=self.metrics,
+            lull=self._pulse.lull,
         )
 
     def _watchers(self, client: Kube) -> list[asyncio.Task[None]]:
@@ -221,7 +244,7 @@ class Operator:
             client=client,
             caches=self.caches,
             namespaces=options.namespaces,
-            changed=self._changed,
+            changed=self._found,
             missed=metrics.missed.inc,
         )
         self._relists = relists
@@ -229,6 +252,8 @@ class Operator:
             connection=self._connection,
             namespaces=options.namespaces,
             heard=self._heard,
+            listed=self._listed,
+            knows=self.caches.knows,
             restarted=metrics.watch_restarts.inc,
         )
 
@@ -247,10 +272,18 @@ class Operator:
         if self.caches.take(news):
             self._changed(news)
 
-    def _changed(self, news: News) -> None:
+    def _listed(self, listing: Listing) -> None:
+        for gone in self.caches.sweep(listing):
+            self._changed(gone)
+
+    def _found(self, news: News) -> None:
+        """Of what a list finds, only a run that nobody has looked at yet is waited for."""
+        self._changed(news, patient=not self.caches.is_new(news.entry.run))
+
+    def _changed(self, news: News, *, patient: bool = False) -> None:
         if news.kind == "SFTRun" and not news.gone and news.entry.value.is_new:
             self.metrics.heard_of(news.entry.key)
-        self.queue.add(news.entry.run)
+        self.queue.add(news.entry.run, patient=patient)
 
     def _count_poll(self, result: str) -> None:
         self.metrics.polls.labels(result=result).inc()
@@ -276,6 +309,7 @@ class Operator:
             list_age=list_age,
             leads=self.leads,
             policy_current=lambda: self._policy_file is None or not self._policy_file.mistake,
+            crd_current=lambda: not self._schema.missing,
             version=self._config.version,
         )
 

@@ -4,11 +4,13 @@ time."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from sftrun_operator import kube_errors
+from sftrun_operator.allowances import Allowance
 from sftrun_operator.apply import Applier, NameTakenError, NotAppliedError
 from sftrun_operator.caches import Caches, Key
 from sftrun_operator.decisions import Plan
@@ -23,6 +25,9 @@ PASS_SECONDS = 60.0
 SHORTEST_LOOK_SECONDS = 0.1
 FIRST_RELOOK_SECONDS = 0.05
 LAST_RELOOK_SECONDS = 60.0
+CURIOSITY_SHARE = 0.05
+CURIOSITY_AT_ONCE = 2.0
+"""Seconds. An answer takes some 0.03 s, and a second where a namespace holds thousands of pods and events."""
 
 
 class PlanFunction(Protocol):
@@ -51,6 +56,10 @@ class Refusals:
             self._errors[key] = error
 
 
+async def _no_lull() -> None:
+    return
+
+
 class Passes:
     """Takes keys out of the queue and looks at the runs."""
 
@@ -67,7 +76,9 @@ class Passes:
         config: OperatorConfig,
         metrics: Metrics,
         now: Callable[[], float] = time.time,
+        lull: Callable[[], Awaitable[None]] = _no_lull,
     ) -> None:
+        """`lull` is awaited by whoever met an API server that is away."""
         self._queue = queue
         self._caches = caches
         self._observer = observer
@@ -79,7 +90,10 @@ class Passes:
         """What looks from now on are taken with: a policy changes while we run."""
         self._metrics = metrics
         self._now = now
+        self._lull = lull
         self._complaints = Complaints()
+        self.curiosity = Allowance(share=CURIOSITY_SHARE, at_once=CURIOSITY_AT_ONCE)
+        """The time for looks that only say better why a run waits."""
         self._writing: dict[Key, int] = {}
 
     async def work(self) -> None:
@@ -103,6 +117,8 @@ class Passes:
             finally:
                 self._queue.done(key)
             self._metrics.passes.labels(result=result).inc()
+            if result == "unavailable":
+                await self._lull()
 
     async def _attempt(self, key: Key) -> str:
         try:
@@ -131,10 +147,15 @@ class Passes:
         if run is None:
             self._forget(key)
             return None
-        observed = self._observer.cached(run)
+        new = not run.status and not run.deleting
+        observed = await self._observer.around_new(run) if new else self._observer.cached(run)
         plan = self._plan(run, observed, now=self._now(), config=self.config)
-        if plan.prove:
-            found = await self._observer.live(key)
+        if plan.may_wait and not self.curiosity.is_left():
+            self._follow(key, plan, run=run, observed=observed)
+            return plan.look_again_in
+        if plan.prove or (new and not plan.status_patch):
+            with self.curiosity.spend() if plan.may_wait else contextlib.nullcontext():
+                found = await self._observer.live(key)
             if found is None:
                 self._caches.runs.remove(key, run.uid)
                 self._forget(key)
@@ -152,8 +173,11 @@ class Passes:
         except NotAppliedError as error:
             self._refusals.set(key, error.error)
             raise
-        except (kube_errors.ConflictError, kube_errors.NotFoundError):
+        except (kube_errors.ConflictError, kube_errors.NotFoundError) as error:
             await self._observer.refresh(key)
+            if self._caches.run(key) is None and isinstance(error, kube_errors.NotFoundError):
+                self._forget(key)
+                return
             raise
         self._refusals.set(key, None)
         for manifest in plan.create:

@@ -193,7 +193,8 @@ class Polls:
 
     async def _with_curve(self, subject: _Subject, answer: ProgressAnswer) -> ProgressAnswer:
         """Returns the answer with the pod's curve: fetched now and then while steps are made, and once more
-        with the last report, after which the pod ends."""
+        with the last report, after which the pod ends. A fetch that fails is made up for with the next
+        report: the pod may not live long enough for the next one that is due."""
         report, clock = answer.report, asyncio.get_running_loop().time()
         if report is None or answer.unreachable_since is not None or report.stage not in CURVE_STAGES:
             return answer
@@ -201,13 +202,13 @@ class Polls:
         final = report.outcome is not None and not subject.final_curve
         if not due and not final:
             return answer
-        subject.curve_at, subject.final_curve = clock, report.outcome is not None
         try:
             content = await self._fetch(subject.target.url_of("curve"), most=CURVE_BYTES)
             check_curve(content, target=subject.target)
         except (aiohttp.ClientError, TimeoutError, OSError, BadAnswerError):
             self._counted("no curve")
             return answer
+        subject.curve_at, subject.final_curve = clock, report.outcome is not None
         return replace(answer, curve=CurveAnswer(attempt=report.run.attempt, packed=zlib.compress(content)))
 
     async def _fetch(self, url: str, *, most: int) -> bytes:

@@ -11,59 +11,84 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
 
 FIRST_RETRY_SECONDS = 0.25
 LAST_RETRY_SECONDS = 120.0
+PATIENCE_SECONDS = 30.0
 
 
 class ClosedError(Exception):
     """Nothing will be handed out any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[K]):
+    key: K
+    since: float
+    turn: float
+    """When its turn would be if everybody's came at once: the earliest is next."""
+
+
 class KeyedQueue(Generic[K]):
-    """Keys to look at, in order of arrival. Lives in one event loop."""
+    """Keys to look at, in order of arrival. Lives in one event loop.
+
+    Keys that are added as patient, because nobody waits for them (all that a start finds, what failed
+    before), let those go ahead that came up to `PATIENCE_SECONDS` after them.
+    """
 
     def __init__(
         self, *, jitter: Callable[[], float] = random.random, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._jitter = jitter
         self._clock = clock
-        self._waiting: deque[tuple[K, float]] = deque()
-        self._queued: set[K] = set()
+        self._lanes: tuple[deque[_Waiting[K]], deque[_Waiting[K]]] = (deque(), deque())
+        """The prompt and the patient."""
+        self._queued: dict[K, _Waiting[K]] = {}
+        """The one entry in the lanes that counts, a key; others there were overtaken. In order of `since`."""
         self._working: set[K] = set()
-        self._dirty: set[K] = set()
+        self._dirty: dict[K, bool] = {}
+        """Keys that are out and were added meanwhile, and whether they are patient."""
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._arrival = asyncio.Event()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._queued)
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the key that comes next has been waiting; 0 when none waits."""
-        return self._clock() - self._waiting[0][1] if self._waiting else 0.0
+        """How long the key that has waited longest has done so; 0 when none waits."""
+        oldest = next(iter(self._queued.values()), None)
+        return self._clock() - oldest.since if oldest is not None else 0.0
 
     @property
     def num_working(self) -> int:
         """Keys that are out."""
         return len(self._working)
 
-    def add(self, key: K) -> None:
+    def add(self, key: K, *, patient: bool = False) -> None:
         """Queues the key, or marks it for one more look when it is being worked on."""
         if key in self._working:
-            self._dirty.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._waiting.append((key, self._clock()))
-            self._arrival.set()
+            self._dirty[key] = patient and self._dirty.get(key, True)
+            return
+        now = self._clock()
+        entry = _Waiting(key, since=now, turn=now + PATIENCE_SECONDS * patient)
+        known = self._queued.get(key)
+        if known is not None:
+            if known.turn <= entry.turn:
+                return
+            entry = replace(entry, since=known.since)
+        self._queued[key] = entry
+        self._lanes[patient].append(entry)
+        self._arrival.set()
 
-    def add_in(self, key: K, delay: float) -> None:
+    def add_in(self, key: K, delay: float, *, patient: bool = False) -> None:
         """Queues the key after `delay` seconds, unless it comes up earlier."""
         loop = asyncio.get_running_loop()
         due = loop.time() + max(delay, 0.0)
@@ -72,7 +97,7 @@ class KeyedQueue(Generic[K]):
             if timer.when() <= due:
                 return
             timer.cancel()
-        self._timers[key] = loop.call_at(due, self._ring, key)
+        self._timers[key] = loop.call_at(due, self._ring, key, patient)
 
     def retry(self, key: K, *, at_least: float = 0.0) -> float:
         """Queues the key after a delay that doubles with every failure in a row. Returns the delay in
@@ -81,7 +106,7 @@ class KeyedQueue(Generic[K]):
         self._failures[key] = failures + 1
         ceiling = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures, 16), LAST_RETRY_SECONDS)
         delay = max(ceiling * (0.5 + self._jitter() / 2), at_least)
-        self.add_in(key, delay)
+        self.add_in(key, delay, patient=failures > 0)
         return delay
 
     def succeeded(self, key: K) -> None:
@@ -101,15 +126,16 @@ class KeyedQueue(Generic[K]):
         Raises:
             ClosedError: The queue was closed.
         """
-        while not self._waiting:
+        while not self._queued:
             if self._closed:
                 raise ClosedError
             self._arrival.clear()
             await self._arrival.wait()
         if self._closed:
             raise ClosedError
-        key, _ = self._waiting.popleft()
-        self._queued.discard(key)
+        lane = min((lane for lane in self._fresh_lanes() if lane), key=lambda lane: lane[0].turn)
+        key = lane.popleft().key
+        del self._queued[key]
         self._working.add(key)
         timer = self._timers.pop(key, None)
         if timer is not None:
@@ -119,9 +145,9 @@ class KeyedQueue(Generic[K]):
     def done(self, key: K) -> None:
         """Gives a key back; if it was added meanwhile it is queued again."""
         self._working.discard(key)
-        if key in self._dirty:
-            self._dirty.discard(key)
-            self.add(key)
+        patient = self._dirty.pop(key, None)
+        if patient is not None:
+            self.add(key, patient=patient)
 
     def close(self) -> None:
         """Ends all waiting. Keys that are out may still be given back."""
@@ -131,6 +157,13 @@ class KeyedQueue(Generic[K]):
         self._timers.clear()
         self._arrival.set()
 
-    def _ring(self, key: K) -> None:
+    def _fresh_lanes(self) -> Iterable[deque[_Waiting[K]]]:
+        """Returns the lanes without overtaken entries at their heads."""
+        for lane in self._lanes:
+            while lane and self._queued.get(lane[0].key) is not lane[0]:
+                lane.popleft()
+        return self._lanes
+
+    def _ring(self, key: K, patient: bool) -> None:
         self._timers.pop(key, None)
-        self.add(key)
+        self.add(key, patient=patient)

@@ -23,6 +23,7 @@ class Parts:
     list_age: Callable[[], float]
     leads: Callable[[], bool]
     policy_current: Callable[[], bool]
+    crd_current: Callable[[], bool]
     version: str
 
 
@@ -50,4 +51,5 @@ def connect(metrics: Metrics, parts: Parts) -> None:
     metrics.gauge(metric_tables.CACHED, cached)
     metrics.gauge(metric_tables.LEADING, parts.leads)
     metrics.gauge(metric_tables.POLICY_CURRENT, parts.policy_current)
+    metrics.gauge(metric_tables.CRD_CURRENT, parts.crd_current)
     metrics.gauge(metric_tables.BUILD_INFO, lambda: {parts.version: 1})

@@ -1,21 +1,20 @@
 """Makes the caches right again by a list of our own.
 
-kopf says nothing of objects that vanished while its watch was down, and a watch that went deaf says nothing
-at all. So before every start of the watch, and every few minutes, all kinds are listed in consistent pages:
-what the list does not hold is dropped, what it holds anew is taken in, and both are looked at. A change that
-the list brought and the watch does not bring either means that the watch is deaf; it is then started again.
+A watch that went deaf says nothing at all. So every few minutes, and before every start of the watch, all
+kinds are listed in consistent pages: what the list does not hold is dropped, what it holds anew is taken in,
+and both are looked at. A change that the list brought and the watch does not bring either means that the
+watch is deaf; it is then started again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable, Sequence
 
 from sftrun_api.names import LABEL_RUN
 from sftrun_operator import kube, kube_errors, views
-from sftrun_operator.caches import Caches, Entry, Key, Kind, News, news_of
+from sftrun_operator.caches import Caches, Kind, ListReader, News
 from sftrun_operator.logs import LOGGER
 
 LISTED_KINDS: tuple[tuple[Kind, kube.Resource, str], ...] = (
@@ -25,8 +24,6 @@ LISTED_KINDS: tuple[tuple[Kind, kube.Resource, str], ...] = (
 )
 """Kind, resource, label selector: the same for the watch and the lists."""
 RELIST_EVERY_SECONDS = 300.0
-SETTLE_SECONDS = 10.0
-"""After the watch was started: what vanished between our list and its own is found this late at most."""
 DEAF_AFTER_SECONDS = 15.0
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 15.0
@@ -49,7 +46,6 @@ class Relists:
         self._scopes: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._changed = changed
         self._missed = missed
-        self._watch_starts = asyncio.Event()
         self.last_success: float | None = None
         """When everything was last listed, on the event loop's clock."""
         self.last_answer: float | None = None
@@ -70,7 +66,6 @@ class Relists:
                 await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
                 delay = min(delay * 2, LAST_RETRY_SECONDS)
             else:
-                self._watch_starts.set()
                 return
 
     async def relist(self) -> dict[Kind, int]:
@@ -83,24 +78,20 @@ class Relists:
         for kind, resource, selector in LISTED_KINDS:
             for scope in self._scopes:
                 changes[kind] = changes.get(kind, 0) + await self._relist_one(kind, resource, selector, scope)
+        self._caches.listed.set()
         self.last_success = self.last_answer = asyncio.get_running_loop().time()
         return changes
 
     async def _relist_one(self, kind: Kind, resource: kube.Resource, selector: str, scope: str | None) -> int:
         selectors = {"labelSelector": selector} if selector else {}
-        listed: set[Key] = set()
-        version, changes = "", 0
+        reader = ListReader(kind, scope, knows=self._caches.knows)
+        changes = 0
         async for page in self._kube.pages(resource, scope, **selectors):
-            version = version or views.text(views.mapping(page, "metadata"), "resourceVersion")
-            for obj in views.items(page, "items"):
-                news = news_of(kind, obj)
-                listed.add(news.entry.key)
-                changes += self._take(news)
-        store = self._caches.store(kind)
-        candidates = [key for key in store if scope is None or key.namespace == scope]
-        vanished: list[Entry[object]] = store.sweep(candidates, listed, version)
-        for entry in vanished:
-            self._changed(News(kind=kind, entry=entry, gone=True))
+            version = views.text(views.mapping(page, "metadata"), "resourceVersion")
+            changes += sum(self._take(news) for news in reader.read(views.items(page, "items"), version))
+        vanished = self._caches.sweep(reader.finish())
+        for news in vanished:
+            self._changed(news)
         return changes + len(vanished)
 
     def _take(self, news: News) -> bool:
@@ -116,7 +107,7 @@ class Relists:
         brings."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._wait(every * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+            await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
             started = loop.time()
             try:
                 changes = await self.relist()
@@ -135,12 +126,6 @@ class Relists:
                     "the watch says nothing of %s that changed; starting it again", ", ".join(silent)
                 )
                 deaf()
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._watch_starts.wait(), seconds)
-            await asyncio.sleep(SETTLE_SECONDS)
-        self._watch_starts.clear()
 
 
 def explain(error: kube_errors.KubeError) -> str:

@@ -45,7 +45,7 @@ def trouble(vitals: Vitals) -> str:
         return ""
     if (seconds := vitals.list_seconds or 0.0) > 3 * vitals.relist_every + LIST_SECONDS:
         return f"the API server answers, but nothing could be listed for {seconds:.0f} s"
-    if vitals.leads and vitals.oldest_seconds > STUCK_SECONDS:
+    if vitals.listed and vitals.leads and vitals.oldest_seconds > STUCK_SECONDS:
         waits = f"{vitals.oldest_seconds:.0f} s"
         return f"the API server answers, but a run has been waiting {waits} for its turn"
     return ""

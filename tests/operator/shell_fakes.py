@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client.configuration import Configuration
 
 from sftrun_api.names import LABEL_ATTEMPT, LABEL_RUN, LABEL_RUN_UID, attempt_name
 from sftrun_operator import kube_errors, views
 from sftrun_operator.caches import Key
+from sftrun_operator.connections import Connection
 from sftrun_operator.decisions import Plan
 from sftrun_operator.kube import Resource
 from sftrun_operator.observations import Observed, OperatorConfig, Run
@@ -147,3 +153,14 @@ def tiny_plan(run: Run, observed: Observed, *, now: float, config: OperatorConfi
 def proven(**fields: Any) -> Observed:
     """Returns a live observation."""
     return replace(Observed(proven=True), **fields)
+
+
+@asynccontextmanager
+async def serving(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[Connection]:
+    """Gives the connection to a server that has every request answered by `answer`."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        yield Connection(configuration=Configuration(host=str(server.make_url(""))))

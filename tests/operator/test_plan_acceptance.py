@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -248,8 +249,9 @@ def test_pinned_values_come_from_the_status() -> None:
     status["effective"]["learningRate"] = 3e-5
     status["effective"]["totalSteps"] = 24
     made = look(run(status))
-    assert '"learningRate": 3e-05' in made.create[0]["data"]["run.json"]
-    assert "totalSteps" not in made.create[0]["data"]["run.json"]
+    resolved = json.loads(made.create[0]["data"]["run.json"])["resolved"]
+    assert resolved["learningRate"] == 3e-5
+    assert "totalSteps" not in resolved
 
 
 def test_fields_that_may_change_while_suspended_are_taken_at_resume() -> None:

@@ -10,12 +10,13 @@ from tests.operator import plan_factories as f
 
 from sftrun_operator.observations import CurveAnswer, Observed
 
+KEPT_NAME = "swe-abcde-1-curve"
 TEXT = '{"run":{"uid":"u"},"points":[[1,0.5]]}'
 
 
-def answered(attempt: int = 1) -> Any:
+def answered(attempt: int = 1, **report: Any) -> Any:
     curve = CurveAnswer(attempt=attempt, packed=zlib.compress(TEXT.encode()))
-    return f.answer(f.success(attempt=attempt), curve=curve)
+    return f.answer(f.success(attempt=attempt, **report), curve=curve)
 
 
 def second_attempt() -> dict[str, Any]:
@@ -24,34 +25,40 @@ def second_attempt() -> dict[str, Any]:
 
 
 KEPT: list[tuple[str, dict[str, Any], Observed, list[str]]] = [
-    ("the pod runs", f.training(), f.running(answer=answered()), []),
+    ("the pod trains", f.training(), f.running(answer=answered(outcome=None)), []),
+    ("the pod has trained", f.training(), f.running(answer=answered()), [KEPT_NAME]),
+    ("and told from the cache", f.training(), f.running(proven=False, answer=answered()), [KEPT_NAME]),
+    ("the pod fails for good", f.training(), f.running(answer=answered(outcome="Failed")), [KEPT_NAME]),
+    ("the pod will be followed", f.training(), f.running(answer=answered(outcome="Retry")), []),
+    ("the pod was told to stop", f.training(), f.running(answer=answered(outcome="Stopped")), []),
+    ("another pod has said so", f.training(), f.running(answer=answered(pod_uid="pod-0")), []),
     ("a retry may come", f.training(), f.seen(job=f.job(), pods=(f.ended(code=1),), answer=answered()), []),
     (
         "it has succeeded",
         f.training(),
         f.seen(job=f.job(ended="Complete"), pods=(f.ended(message=f.said(f.success())),), answer=answered()),
-        ["swe-abcde-1-curve"],
+        [KEPT_NAME],
     ),
     (
         "it has failed",
         f.training(),
         f.seen(job=f.job(ended="Failed"), pods=(f.ended(code=64),), answer=answered()),
-        ["swe-abcde-1-curve"],
+        [KEPT_NAME],
     ),
     (
         "its Job is being deleted, its pod ended",
         f.training(),
         f.seen(job=f.job(deleting=True), pods=(f.ended(code=75),), answer=answered()),
-        ["swe-abcde-1-curve"],
+        [KEPT_NAME],
     ),
-    ("its end is told already", f.succeeded(), f.seen(answer=answered()), ["swe-abcde-1-curve"]),
-    ("told from the cache", f.succeeded(), f.seen(proven=False, answer=answered()), ["swe-abcde-1-curve"]),
+    ("its end is told already", f.succeeded(), f.seen(answer=answered()), [KEPT_NAME]),
+    ("told from the cache", f.succeeded(), f.seen(proven=False, answer=answered()), [KEPT_NAME]),
     ("no curve", f.succeeded(), f.seen(answer=f.answer(f.success())), []),
     (
         "the next attempt runs",
         second_attempt(),
         f.running(job=f.job(attempt=2, active=1), pods=(f.pod(attempt=2),), answer=answered(1)),
-        ["swe-abcde-1-curve"],
+        [KEPT_NAME],
     ),
     (
         "an attempt that nobody knows",

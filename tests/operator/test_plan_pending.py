@@ -255,6 +255,9 @@ def test_asks_for_proof_only_where_absence_decides(case: str) -> None:
     assert made.prove is expected
     if expected:
         assert (made.status_patch, made.create, made.delete, made.events) == (None, (), (), ())
+    only_to_say_why = case in ("Job without a pod for long", "pod that starts for long")
+    assert made.may_wait is only_to_say_why
+    assert (made.look_again_in is not None) is (only_to_say_why or not expected)
 
 
 REFUSALS: dict[str, tuple[str, str]] = {

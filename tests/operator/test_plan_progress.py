@@ -68,8 +68,8 @@ def test_training_in_words_and_columns() -> None:
 
 WORTH: dict[str, tuple[Report, float, bool]] = {
     "nothing new": (report(), 300, False),
-    "another step, too soon": (report(progress=progress(11)), 29, False),
-    "another step": (report(progress=progress(11)), 30, True),
+    "another step, too soon": (report(progress=progress(11)), 30, False),
+    "another step": (report(progress=progress(11)), 31, True),
     "only the loss": (report(progress=progress(10, loss=0.2)), 300, False),
     "only the speed": (report(progress=progress(10, tokens_per_second=5.0)), 300, False),
     "health, too soon": (report(health=Health(healthy=False, reason="Stalled")), 10, False),
@@ -88,7 +88,7 @@ def test_writes_only_what_is_worth_it(case: str) -> None:
 
 
 def test_what_comes_too_soon_is_looked_at_in_time() -> None:
-    made = look(run(training()), running(answer=answer(report(progress=progress(11)))), now=NOW + 29)
+    made = look(run(training()), running(answer=answer(report(progress=progress(11)))), now=NOW + 30)
     assert made.look_again_in == pytest.approx(1)
 
 
@@ -147,7 +147,7 @@ def test_an_unreachable_pod_is_written_once_however_its_error_reads() -> None:
     status = settled(settled(accepted(), running()), first)
     second = running(answer=answer(None, unreachable_since=NOW - 90, error="timed out after 2.017 s"))
     assert look(run(status), second).status_patch is None
-    back = settled(status, running(answer=answer(report())), now=NOW + 30)
+    back = settled(status, running(answer=answer(report())), now=NOW + 31)
     assert condition(back, "ProgressAvailable")["status"] == "True"
 
 
@@ -183,6 +183,19 @@ def test_a_pod_that_speaks_for_itself_and_for_others_in_turn_is_written_twice_a_
         writes += made.status_patch is not None
         status = after(run(status), made)
     assert writes <= 4
+
+
+def test_no_minute_sees_three_writes_wherever_in_a_second_they_fall() -> None:
+    status, moments = training(), list[float]()
+    for step in range(1000):
+        now = NOW + 0.95 + step * 0.3
+        told = report(progress=progress(step % 24))
+        made = look(run(status), running(answer=answer(told)), now=now)
+        if made.status_patch is not None:
+            moments.append(now)
+        status = after(run(status), made)
+    assert len(moments) > 6
+    assert all(third - first > 60 for first, third in zip(moments, moments[2:], strict=False)), moments
 
 
 def test_an_answer_of_the_pod_before_is_no_answer() -> None:

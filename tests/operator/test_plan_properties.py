@@ -266,7 +266,9 @@ def _proven(observed: Observed) -> Observed:
 def _sound(made: Plan, observed: Observed) -> None:
     if made.prove:
         assert not observed.proven
-        assert made == Plan(prove=True)
+        if made.may_wait:
+            assert made.look_again_in is not None, "who may wait is looked at again"
+        assert made == Plan(prove=True, may_wait=made.may_wait, look_again_in=made.look_again_in)
     if made.create:
         assert observed.proven
     json.dumps(made.status_patch, allow_nan=False).encode("utf-8")

@@ -16,6 +16,7 @@ from sftrun_operator.decisions import Deletion, EventNote, Plan
 RUN = run_of(sftrun())
 MANIFESTS = tuple({"kind": kind, "metadata": owned(kind, "x-1")["metadata"]} for kind in ("ConfigMap", "Job"))
 FULL = Plan(
+    keep=({"kind": "ConfigMap", "metadata": owned("ConfigMap", "x-0-curve")["metadata"]},),
     status_patch={"phase": "Pending"},
     delete=(Deletion(kind="Job", name="old", uid="o"),),
     create=MANIFESTS,
@@ -29,10 +30,11 @@ def setup(*objects: dict[str, Any]) -> tuple[FakeKube, Caches, Applier]:
     return fake, caches, Applier(client=cast(kube.Kube, fake), caches=caches)
 
 
-async def test_status_then_deletions_then_creations_then_events() -> None:
+async def test_curve_then_status_then_deletions_then_creations_then_events() -> None:
     fake, caches, applier = setup(owned("Job", "old", uid="o"))
     await applier.apply(FULL, run=RUN, now=0.0)
     assert [call.rsplit(".", 1)[0] for call in fake.calls] == [
+        "create ConfigMap x-0-curve",
         "patch SFTRun x",
         "delete Job old Foreground",
         "create ConfigMap x-1",
@@ -50,7 +52,20 @@ async def test_nothing_is_written_after_a_conflict() -> None:
     fake, _, applier = setup()
     with pytest.raises(kube_errors.ConflictError):
         await applier.apply(FULL, run=replace(RUN, resource_version="0"), now=0.0)
-    assert fake.calls == ["patch SFTRun x"]
+    assert fake.calls == ["create ConfigMap x-0-curve", "patch SFTRun x"]
+
+
+async def test_a_curve_that_cannot_be_kept_now_holds_nothing_up_and_is_tried_again() -> None:
+    fake, _, applier = setup(owned("Job", "old", uid="o"))
+    fake.failures["create ConfigMap"] = [kube_errors.UnreachableError("away")]
+    with pytest.raises(kube_errors.UnreachableError, match="away"):
+        await applier.apply(FULL, run=RUN, now=0.0)
+    assert fake.calls[1:5] == [
+        "patch SFTRun x",
+        "delete Job old Foreground",
+        "create ConfigMap x-1",
+        "create Job x-1",
+    ]
 
 
 async def test_a_status_write_after_the_deletion_was_seen_does_not_bring_the_run_back() -> None:
@@ -123,8 +138,8 @@ async def test_a_refused_deletion_says_so_too() -> None:
     with pytest.raises(NotAppliedError) as caught:
         await applier.apply(FULL, run=RUN, now=0.0)
     assert caught.value.error.verb == "delete"
-    assert [call.split()[1] for call in fake.calls if call.startswith("create")] == ["Event"], (
-        "people hear of it"
+    assert [call.split()[1] for call in fake.calls if call.startswith("create")] == ["ConfigMap", "Event"], (
+        "the curve is kept and people hear of it"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.operator.shell_fakes import KEY, UID, owned, run_of, sftrun
 
-from sftrun_operator.caches import Caches, Key, is_older, news_of
+from sftrun_operator.caches import Caches, Entry, Key, Store, is_older, news_of
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,55 @@ def test_the_successor_survives_the_late_news_of_its_predecessors_deletion() -> 
     run = caches.run(KEY)
     assert run is not None
     assert run.uid == "new"
+
+
+FIRSTS: dict[str, tuple[list[tuple[str, dict[str, Any], bool]], bool]] = {
+    "nothing but itself": ([("SFTRun", sftrun(version="8"), False)], True),
+    "seen twice": ([("SFTRun", sftrun(version="8"), False), ("SFTRun", sftrun(version="9"), False)], True),
+    "after another": (
+        [("SFTRun", sftrun(uid="old", version="5"), False), ("SFTRun", sftrun(version="8"), False)],
+        False,
+    ),
+    "after one that was deleted": (
+        [
+            ("SFTRun", sftrun(uid="old", version="5"), False),
+            ("SFTRun", sftrun(uid="old", version="7"), True),
+            ("SFTRun", sftrun(version="8"), False),
+        ],
+        False,
+    ),
+    "beside a pod": ([("Pod", owned("Pod", "x-1", uid="p"), False)], False),
+    "beside a Job": ([("Job", owned("Job", "x-1", uid="j"), False)], False),
+}
+
+
+@pytest.mark.parametrize("case", FIRSTS)
+def test_knows_who_is_the_first_of_its_name(case: str) -> None:
+    heard, first = FIRSTS[case]
+    caches = Caches()
+    for kind, obj, gone in heard:
+        caches.take(news_of(kind, obj, gone=gone))  # type: ignore[arg-type]
+    assert not caches.is_first(KEY), "nothing has been listed yet"
+    caches.listed.set()
+    assert caches.is_first(KEY) is first
+
+
+def test_a_relist_that_misses_a_run_parts_with_its_name() -> None:
+    caches = Caches()
+    caches.learn("SFTRun", sftrun(uid="old", version="5"))
+    caches.listed.set()
+    assert caches.is_first(KEY)
+    caches.runs.sweep([KEY], set(), "7")
+    assert not caches.is_first(KEY)
+
+
+def test_only_so_many_former_names_are_known() -> None:
+    store: Store[int] = Store(former_names=2)
+    for name in "abc":
+        key = Key("default", name)
+        store.put(Entry(key=key, uid=name, version="1", run=key, value=0))
+        store.remove(key, name)
+    assert [store.had_another(Key("default", name)) for name in "abc"] == [False, True, True]
 
 
 def test_objects_are_found_by_their_run_and_only_while_they_are_there() -> None:

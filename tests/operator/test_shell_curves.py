@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from tests.operator.shell_fakes import KEY, UID, FakeKube, error, run_of, sftrun
+from tests.operator.shell_fakes import KEY, UID, FakeKube, error, owned, run_of, sftrun
 
 from sftrun_api.reports import CURVE_BYTES
 from sftrun_operator import kube, kube_errors
@@ -114,6 +114,22 @@ async def test_a_bad_curve_changes_nothing_of_the_progress(pod: tuple[Pod, Targe
     await polls.close()
 
 
+async def test_a_fetch_that_fails_is_made_up_for_with_the_next_report(pod: tuple[Pod, Target]) -> None:
+    server, target = pod
+    server.curve, server.stage, server.outcome = b"no", "Collect", "Succeeded"
+    polls, _ = polls_of(curve_every=3600.0)
+    polls.follow(KEY, target)
+    await server.until("/curve", 2)
+    server.curve = orjson.dumps(CURVE)
+    async with asyncio.timeout(60):
+        while (answer := polls.answer(KEY)) is None or answer.curve is None:
+            await server.until("/progress", server.asked.count("/progress") + 1)
+    asked = server.asked.count("/curve")
+    await server.until("/progress", server.asked.count("/progress") + 3)
+    assert server.asked.count("/curve") <= asked + 1, "the last one is fetched once"
+    await polls.close()
+
+
 async def test_no_curve_is_asked_for_before_there_is_training(pod: tuple[Pod, Target]) -> None:
     server, target = pod
     server.stage = "Prepare"
@@ -141,19 +157,29 @@ async def test_the_next_pod_hands_on_what_it_has_not_been_asked_for(pod: tuple[P
     await polls.close()
 
 
+CREATE, LOOK = "create ConfigMap x-11111-1-curve", "get ConfigMap x-11111-1-curve"
+OURS = owned("ConfigMap", "x-11111-1-curve", uid="c")
+FOREIGN = owned("ConfigMap", "x-11111-1-curve", uid="c", owner="else")
+
+
 @pytest.mark.parametrize(
-    ("trouble", "raised"),
+    ("trouble", "there", "raised", "calls"),
     [
-        (None, None),
-        (error(409, "AlreadyExists"), None),
-        (error(403, "Forbidden"), None),
-        (kube_errors.UnreachableError("away"), kube_errors.UnreachableError),
+        (None, None, None, [CREATE]),
+        (error(409, "AlreadyExists"), OURS, None, [CREATE, LOOK]),
+        (error(409, "AlreadyExists"), FOREIGN, None, [CREATE, LOOK]),
+        (error(409, "AlreadyExists"), None, kube_errors.UnreachableError, [CREATE, LOOK]),
+        (error(403, "Forbidden"), None, None, [CREATE]),
+        (kube_errors.UnreachableError("away"), None, kube_errors.UnreachableError, [CREATE]),
     ],
 )
 async def test_keeping_is_tried_again_only_where_that_helps(
-    trouble: Exception | None, raised: type[Exception] | None
+    trouble: Exception | None,
+    there: dict[str, Any] | None,
+    raised: type[Exception] | None,
+    calls: list[str],
 ) -> None:
-    fake, caches = FakeKube(sftrun()), Caches()
+    fake, caches = FakeKube(sftrun(), *([there] if there else [])), Caches()
     fake.failures["create ConfigMap"] = [trouble] if trouble else []
     applier = Applier(client=cast(kube.Kube, fake), caches=caches)
     plan, run = Plan(keep=(KEPT,)), run_of(sftrun())
@@ -162,4 +188,4 @@ async def test_keeping_is_tried_again_only_where_that_helps(
             await applier.apply(plan, run=run, now=0.0)
     else:
         await applier.apply(plan, run=run, now=0.0)
-    assert fake.calls == ["create ConfigMap x-11111-1-curve"]
+    assert fake.calls == calls

@@ -217,7 +217,7 @@ async def test_pages_follow_the_token_to_the_end() -> None:
         pages = [page async for page in client.pages(kube.PODS, None, labelSelector="l")]
     assert [page["items"][0]["n"] for page in pages] == [1, 2, 3]
     assert [each.get("continue") for each in asked] == [None, "t1", "t2"]
-    assert all(each["limit"] == "500" and each["labelSelector"] == "l" for each in asked)
+    assert all(each["limit"] == "100" and each["labelSelector"] == "l" for each in asked)
 
 
 async def test_a_burst_shares_the_pool() -> None:

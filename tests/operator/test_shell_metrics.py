@@ -35,6 +35,7 @@ def connected(caches: Caches | None = None, *, leads: bool = True) -> Metrics:
         list_age=lambda: 2.0,
         leads=lambda: leads,
         policy_current=lambda: True,
+        crd_current=lambda: True,
         version="1.2.3",
     )
     readings.connect(metrics, parts)

@@ -12,12 +12,13 @@ from tests.operator.shell_fakes import CONFIG, KEY, UID, FakeKube, error, owned,
 
 from sftrun_api.names import attempt_name
 from sftrun_operator import kube
+from sftrun_operator.allowances import Allowance
 from sftrun_operator.apply import Applier
 from sftrun_operator.caches import Caches, Key, news_of
 from sftrun_operator.decisions import Plan
 from sftrun_operator.kube_errors import KubeError, UnreachableError
 from sftrun_operator.metrics import Metrics
-from sftrun_operator.observations import Observed, Run
+from sftrun_operator.observations import Observed, OperatorConfig, Run
 from sftrun_operator.observe import Memories, Observer
 from sftrun_operator.passes import Passes, PlanFunction, Refusals
 from sftrun_operator.polls import Polls, Target
@@ -53,6 +54,7 @@ class Shell:
     polls: NoPolls = field(default_factory=NoPolls)
     refusals: Refusals = field(default_factory=Refusals)
     metrics: Metrics = field(default_factory=Metrics)
+    lulls: int = 0
 
     def __post_init__(self) -> None:
         client = cast(kube.Kube, self.kube)
@@ -71,7 +73,11 @@ class Shell:
             plan=self.plan,
             config=CONFIG,
             metrics=self.metrics,
+            lull=self.lull,
         )
+
+    async def lull(self) -> None:
+        self.lulls += 1
 
     def hear(self, kind: Any, obj: dict[str, Any], *, gone: bool = False) -> None:
         if self.caches.take(news_of(kind, obj, gone=gone)):
@@ -113,6 +119,50 @@ async def test_absence_is_proven_before_it_is_acted_on() -> None:
     await shell.settle()
     assert not any(call.startswith("create") for call in shell.kube.calls)
     assert shell.caches.jobs.get(Key("default", JOB)) is not None, "the proof is remembered"
+
+
+async def test_a_new_run_is_planned_once_from_what_is_proven() -> None:
+    planned: list[bool] = []
+
+    def counting(run: Run, observed: Observed, **rest: Any) -> Plan:
+        planned.append(observed.proven)
+        return tiny_plan(run, observed, **rest)
+
+    shell = Shell(FakeKube(sftrun()), plan=counting)
+    shell.hear("SFTRun", sftrun())
+    await shell.settle()
+    assert planned[0] is True
+    assert planned[1:] == [False] * (len(planned) - 1), "and what follows from the cache"
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_pods_are_asked_for_where_the_name_of_a_new_run_was_anothers(first: bool) -> None:
+    shell = Shell(FakeKube(sftrun()))
+    shell.caches.listed.set()
+    if not first:
+        shell.caches.learn("SFTRun", sftrun(uid="old", version="0"))
+    shell.hear("SFTRun", sftrun())
+    await shell.settle()
+    lists = [call for call in shell.kube.calls if call.startswith("list Pod")]
+    assert len(lists) == (0 if first else 1)
+
+
+def curious_plan(run: Run, observed: Observed, *, now: float, config: OperatorConfig) -> Plan:
+    """Wants to say why the run waits, and nothing else."""
+    if observed.proven:
+        return Plan()
+    return Plan(prove=True, may_wait=True, look_again_in=30.0)
+
+
+async def test_what_may_wait_is_asked_only_while_there_is_time_for_it() -> None:
+    shell = Shell(FakeKube(sftrun(attempt=1)), plan=curious_plan)
+    shell.caches.learn("SFTRun", sftrun(attempt=1))
+    await shell.passes.look(KEY)
+    assert "get SFTRun x" in shell.kube.calls
+    shell.kube.calls.clear()
+    shell.passes.curiosity = Allowance(share=0.0, at_once=0.0)
+    assert await shell.passes.look(KEY) == 30.0
+    assert shell.kube.calls == []
 
 
 async def test_what_the_proof_does_not_find_leaves_the_cache() -> None:
@@ -176,17 +226,16 @@ async def test_nothing_is_created_for_a_run_whose_deletion_the_cache_missed() ->
     shell = Shell(FakeKube(deleting))
     shell.hear("SFTRun", sftrun())
     await shell.settle()
-    assert writes(shell.kube) == []
+    assert writes(shell.kube) == ["patch SFTRun x"], "which is refused: it was planned for another version"
+    assert shell.kube.objects == {("SFTRun", "x"): deleting}
 
 
 async def test_a_conflict_reads_again_and_ends_well() -> None:
-    shell = Shell(FakeKube(sftrun(version="5")))
-
     def plan_without_proof(run: Run, observed: Observed, **_: Any) -> Plan:
-        return Plan(status_patch={"phase": "Pending"}) if not run.status else Plan()
+        return Plan(status_patch={"phase": "Pending"}) if run.status["phase"] == "Queued" else Plan()
 
-    shell = Shell(FakeKube(sftrun(version="5")), plan=plan_without_proof)
-    shell.hear("SFTRun", sftrun(version="4"))
+    shell = Shell(FakeKube(sftrun(version="5", phase="Queued")), plan=plan_without_proof)
+    shell.hear("SFTRun", sftrun(version="4", phase="Queued"))
     await shell.settle()
     assert writes(shell.kube) == ["patch SFTRun x"] * 2
     assert shell.kube.objects["SFTRun", "x"]["status"] == {"phase": "Pending"}
@@ -207,14 +256,18 @@ async def test_a_conflict_reads_again_and_ends_well() -> None:
     ],
 )
 async def test_any_call_may_fail_once(call: str, trouble: KubeError, result: str) -> None:
-    shell = Shell(FakeKube(sftrun()))
+    begun: dict[str, Any] = (
+        {"attempt": 1} if call == "get SFTRun" else {}
+    )  # a new run is not read, but written
+    shell = Shell(FakeKube(sftrun(**begun)))
     shell.kube.failures[call] = [trouble]
-    shell.hear("SFTRun", sftrun())
+    shell.hear("SFTRun", sftrun(**begun))
     await shell.settle()
     assert ("Job", JOB) in shell.kube.objects
     assert sum(kind == "Job" for kind, _ in shell.kube.objects) == 1
     assert shell.kube.objects["SFTRun", "x"]["status"]["phase"] == "Training"
     assert shell.passed(result) == 1
+    assert shell.lulls == (result == "unavailable"), "who meets an API server that is away does not press it"
 
 
 async def test_a_refusal_is_told_to_plan_until_it_is_over() -> None:

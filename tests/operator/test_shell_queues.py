@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sftrun_operator.queues import ClosedError, KeyedQueue
+from sftrun_operator.queues import PATIENCE_SECONDS, ClosedError, KeyedQueue
 
 
 async def test_a_key_stands_once_and_in_order() -> None:
@@ -130,3 +130,100 @@ async def test_the_oldest_key_s_age_is_known() -> None:
     assert queue.oldest_seconds == 7
     await queue.take()
     assert queue.oldest_seconds == 2
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_patient_keys_let_others_go_ahead() -> None:
+    queue: KeyedQueue[str] = KeyedQueue(clock=Clock())
+    for key in ("p1", "p2"):
+        queue.add(key, patient=True)
+    for key in ("a", "b"):
+        queue.add(key)
+    assert [await queue.take() for _ in range(4)] == ["a", "b", "p1", "p2"]
+
+
+async def test_patience_ends() -> None:
+    clock = Clock()
+    queue: KeyedQueue[str] = KeyedQueue(clock=clock)
+    queue.add("patient", patient=True)
+    clock.now = PATIENCE_SECONDS - 1
+    queue.add("before")
+    clock.now = PATIENCE_SECONDS + 1
+    queue.add("after")
+    assert [await queue.take() for _ in range(3)] == ["before", "patient", "after"]
+
+
+@pytest.mark.parametrize(
+    ("added", "order"),
+    [
+        ((("x", True), ("p", True), ("a", False), ("x", False)), ["a", "x", "p"]),
+        ((("x", False), ("a", False), ("x", True)), ["x", "a"]),
+        ((("x", True), ("x", False), ("x", True)), ["x"]),
+    ],
+    ids=["one that somebody waits for after all", "patience does not send back", "again and again"],
+)
+async def test_a_key_stands_once_and_in_the_better_place(
+    added: tuple[tuple[str, bool], ...], order: list[str]
+) -> None:
+    queue: KeyedQueue[str] = KeyedQueue(clock=Clock())
+    for key, patient in added:
+        queue.add(key, patient=patient)
+    assert len(queue) == len(order)
+    assert [await queue.take() for _ in order] == order
+    assert len(queue) == 0
+
+
+async def test_how_long_the_oldest_waits_counts_patient_keys_and_forgets_overtaken_ones() -> None:
+    clock = Clock()
+    queue: KeyedQueue[str] = KeyedQueue(clock=clock)
+    queue.add("patient", patient=True)
+    clock.now = 5.0
+    queue.add("a")
+    assert queue.oldest_seconds == 5.0
+    queue.add("patient")
+    clock.now = 6.0
+    assert queue.oldest_seconds == 6.0, "since it was first added"
+    assert [await queue.take() for _ in range(2)] == ["a", "patient"]
+    assert queue.oldest_seconds == 0.0
+
+
+async def test_news_of_a_key_that_is_out_makes_it_prompt() -> None:
+    queue: KeyedQueue[str] = KeyedQueue(clock=Clock())
+    queue.add("x")
+    assert await queue.take() == "x"
+    queue.add("x", patient=True)
+    queue.add("x")
+    queue.add("x", patient=True)
+    queue.add("p", patient=True)
+    queue.done("x")
+    assert [await queue.take() for _ in range(2)] == ["x", "p"]
+
+
+async def test_what_fails_again_and_again_becomes_patient() -> None:
+    queue: KeyedQueue[str] = KeyedQueue(jitter=lambda: 0.0)
+    assert queue.retry("x") < queue.retry("x")
+    queue.retry("y")
+    queue.forget("y")
+    await _queued(queue, 1)
+    queue.add("a")
+    assert [await queue.take() for _ in range(2)] == ["x", "a"], "once may be an accident"
+    queue.done("x")
+    assert queue.retry("x") == 0.5
+    await _queued(queue, 1)
+    queue.add("b")
+    assert [await queue.take() for _ in range(2)] == ["b", "x"]
+
+
+async def _queued(queue: KeyedQueue[str], count: int) -> None:
+    async with asyncio.timeout(60):
+        while len(queue) != count:  # noqa: ASYNC110 - the queue tells nobody but takers
+            await asyncio.sleep(0.01)

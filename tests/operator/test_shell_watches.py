@@ -6,18 +6,16 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from kubernetes.aio.client.configuration import Configuration
-from tests.operator.shell_fakes import sftrun
+from tests.operator.shell_fakes import serving, sftrun
 
 from sftrun_operator import watches
-from sftrun_operator.caches import News
+from sftrun_operator.caches import Caches, Listing, News, news_of
 from sftrun_operator.connections import Connection
 from sftrun_operator.kopf_sessions import kopf_settings
 from sftrun_operator.logs import tame_kopf
@@ -56,10 +54,8 @@ class Server:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[Connection]:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        async with TestServer(app) as server:
-            yield Connection(configuration=Configuration(host=str(server.make_url(""))))
+        async with serving(self._answer) as connection:
+            yield connection
             for watcher in self._watchers:
                 watcher.put_nowait(None)
 
@@ -70,6 +66,16 @@ class Server:
         self.runs.append(run)
         for watcher in self._watchers:
             watcher.put_nowait({"type": "ADDED", "object": run})
+
+    def delete(self, name: str) -> None:
+        """Deletes, and tells those who watch at this moment."""
+        self.version += 1
+        gone = [run for run in self.runs if run["metadata"]["name"] == name]
+        self.runs = [run for run in self.runs if run not in gone]
+        for run in gone:
+            run["metadata"]["resourceVersion"] = str(self.version)
+            for watcher in self._watchers:
+                watcher.put_nowait({"type": "DELETED", "object": run})
 
     @property
     def watched(self) -> bool:
@@ -163,13 +169,19 @@ class Listener:
 
     def __init__(self) -> None:
         self.names: set[str] = set()
+        self.caches = Caches()
+        self.vanished: list[str] = []
         self.restarts = 0
         self.prepared = 0
         self._news = asyncio.Event()
 
     def hear(self, news: News) -> None:
+        self.caches.take(news)
         self.names.add(news.entry.key.name)
         self._news.set()
+
+    def listed(self, listing: Listing) -> None:
+        self.vanished += [str(news.entry.key) for news in self.caches.sweep(listing)]
 
     def restarted(self) -> None:
         self.restarts += 1
@@ -185,11 +197,20 @@ class Listener:
 
 
 @asynccontextmanager
-async def watching(server: Server) -> AsyncIterator[tuple[Watch, Listener]]:
+async def watching(server: Server, *, known: Iterable[News] = ()) -> AsyncIterator[tuple[Watch, Listener]]:
     tame_kopf()
     listener = Listener()
+    for news in known:
+        listener.caches.take(news)
     async with server.serve() as connection:
-        watch = Watch(connection=connection, namespaces=(), heard=listener.hear, restarted=listener.restarted)
+        watch = Watch(
+            connection=connection,
+            namespaces=(),
+            heard=listener.hear,
+            listed=listener.listed,
+            knows=listener.caches.knows,
+            restarted=listener.restarted,
+        )
         task = asyncio.create_task(watch.run(prepare=listener.prepare))
         try:
             yield watch, listener
@@ -253,6 +274,40 @@ async def test_news_come_through_after_every_fault(verb: str, faults: list[Fault
     assert server.methods == {"GET"}, "kopf writes nothing"
 
 
+async def test_what_vanishes_while_a_watch_is_down_is_found_when_it_comes_back() -> None:
+    """After a restart of the API server a watch begins anew from a list, and the list says nothing of what is
+    gone. The other watches may be up again already, so nothing else tells either."""
+    server = Server()
+    server.create("stays")
+    server.create("goes")
+
+    async def away(request: web.Request) -> web.StreamResponse:
+        server.delete("goes")
+        return await error_event(410)(request)
+
+    server.faults["watch"] = [away]
+    async with watching(server) as (_, listener):
+        await until(lambda: bool(listener.vanished))
+        server.create("after")
+        await listener.has("after")
+    assert listener.vanished == ["default/goes"]
+    assert (listener.restarts, listener.prepared) == (0, 1), "within one life of kopf"
+    assert sorted(key.name for key in listener.caches.runs) == ["after", "stays"]
+
+
+async def test_a_list_tells_only_what_is_not_known_yet() -> None:
+    """What a start has listed once is not taken apart again by the list that the watch begins with."""
+    server = Server()
+    server.create("known")
+    server.create("new")
+    known = news_of("SFTRun", server.runs[0])
+    async with watching(server, known=[known]) as (watch, listener):
+        await listener.has("new")
+        await until(lambda: "SFTRun" in watch.last_heard and server.watched)
+    assert listener.names == {"new"}
+    assert sorted(key.name for key in listener.caches.runs) == ["known", "new"]
+
+
 async def test_jobs_and_pods_are_selected_by_the_server_and_lists_are_paged() -> None:
     server = Server()
     async with watching(server):
@@ -261,7 +316,7 @@ async def test_jobs_and_pods_are_selected_by_the_server_and_lists_are_paged() ->
         verb, plural = query.split()
         assert params.get("labelSelector") == (None if plural == "sftruns" else "sftrun.dev/run"), query
         if verb == "list":
-            assert params["limit"] == "500"
+            assert params["limit"] == "100"
 
 
 async def test_a_deaf_watch_is_started_again_on_request() -> None:
@@ -302,6 +357,7 @@ async def test_no_thread_stays_behind() -> None:
 
 
 def test_kopf_neither_writes_nor_kills() -> None:
+    tame_kopf()
     settings = kopf_settings()
     assert settings.posting.enabled is False
     assert settings.scanning.disabled is True

@@ -31,6 +31,7 @@ EVALUATION_BATCH = 1
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What JSON leaves as it is and YAML takes for a line break, or refuses."""
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _BARE_EXPONENT = re.compile(r"^(-?\d+)(e[-+]\d+)$")
 """`1e-05`, which YAML 1.1 reads as a text."""
 
@@ -50,9 +51,11 @@ def as_yaml(value: Any) -> str:
         return "{" + ", ".join(items) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(as_yaml(item) for item in value) + "]"
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if isinstance(value, float):
+    text = _JSON.encode(value)
+    if isinstance(value, float) and "e" in text:
         return _BARE_EXPONENT.sub(r"\1.0\2", text)
+    if text.isprintable():  # nothing in it for `_UNPRINTABLE`
+        return text
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
@@ -66,6 +69,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # else each rendering asks for the file's date
     )
     environment.filters["yaml"] = as_yaml
     return environment

@@ -20,18 +20,19 @@ MOST_CHECKS = 64
 """Lines that `status.checks` holds."""
 
 
-def begin(view: View, draft: Draft, *, number: int) -> bool:
-    """Starts attempt `number`, or says why that has to wait. Needs a proven pass.
+def begin(view: View, draft: Draft, *, number: int, contract: Contract | None = None) -> bool:
+    """Starts attempt `number`, or says why that has to wait. Needs a proven pass. Draws the contract up,
+    unless this pass has done so.
 
     Returns whether there is a contract to start from: `False` when the spec was refused.
     """
     assert view.seen.proven, "absence is proven live before anything is created"
-    contract = contracts.draw_up(view)
-    if isinstance(contract, Verdict):
-        states.rejected(view, draft, contract)
+    drawn_up = contract or contracts.draw_up(view)
+    if isinstance(drawn_up, Verdict):
+        states.rejected(view, draft, drawn_up)
         return False
-    accept(view, draft, contract)
-    attempt = contract.attempt(view, number)
+    accept(view, draft, drawn_up)
+    attempt = drawn_up.attempt(view, number)
     if number != view.status.attempt:
         renew(draft, number=number)
     draft.put("jobName", attempt.name)

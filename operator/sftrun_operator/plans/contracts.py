@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
 
 from sftrun_api import advice
 from sftrun_api.advice import Advice
@@ -13,11 +17,13 @@ from sftrun_api.spec_hashes import spec_hash
 from sftrun_api.specs import SFTRunSpec
 from sftrun_operator import manifests
 from sftrun_operator.manifests import Attempt
-from sftrun_operator.plans import acceptance, permissions, resolutions
+from sftrun_operator.plans import acceptance, images, permissions, resolutions
 from sftrun_operator.plans.views import View
 
 MOST_BYTES = 1_000_000
 """What an attempt's files may take: a ConfigMap holds 1 MiB."""
+SMALL_BYTES = 8_192
+"""A spec of no more bytes has files of less than `MOST_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,37 +56,58 @@ def draw_up(view: View) -> Contract | acceptance.Verdict:
     from the spec, and the policy is asked about what has changed. A spec with another hash than the accepted
     one is a new spec and is judged as such.
     """
-    parsed = acceptance.parse(view.run.spec)
+    if view.status.spec_hash:
+        parsed = acceptance.parse(view.run.spec).spec
+        if parsed is not None and spec_hash(parsed) == view.status.spec_hash:
+            return _known(view, parsed)
+    return _new(view)
+
+
+def _known(view: View, spec: SFTRunSpec) -> Contract | acceptance.Verdict:
     known = view.status
-    hashed = spec_hash(parsed.spec) if parsed.spec is not None else ""
-    if parsed.spec is not None and known.spec_hash == hashed:
-        denied = permissions.of_changed(view, parsed.spec)
-        if denied is not None:
-            return denied
-        pinned = resolutions.restore(known.effective)
-        return Contract(
-            spec=parsed.spec,
-            spec_hash=hashed,
-            image=parsed.spec.infrastructure.image or known.image or view.config.trainer_image,
-            resolved=pinned or resolutions.resolve(parsed.spec, name=view.run.name),
-        )
+    chosen = spec.infrastructure.image
+    changed = chosen if chosen != known.image else None
+    denied = permissions.of_changed(view, spec) or images.unsupported(view, changed)
+    if denied is not None:
+        return denied
+    pinned = resolutions.restore(known.effective)
+    return Contract(
+        spec=spec,
+        spec_hash=known.spec_hash,
+        image=chosen or known.image or view.config.trainer_image,
+        resolved=pinned or resolutions.resolve(spec, name=view.run.name),
+    )
+
+
+def _new(view: View) -> Contract | acceptance.Verdict:
     verdict = acceptance.judge(view.run.spec, name=view.run.name)
     if verdict.spec is None:
         return verdict
-    denied = permissions.of_new(view, verdict.spec)
+    image = verdict.spec.infrastructure.image or view.config.trainer_image
+    denied = permissions.of_new(view, verdict.spec) or images.unsupported(view, image)
     if denied is not None:
         return denied
     resolved = resolutions.resolve(verdict.spec, name=view.run.name)
     contract = Contract(
         spec=verdict.spec,
-        spec_hash=hashed,
-        image=verdict.spec.infrastructure.image or view.config.trainer_image,
+        spec_hash=spec_hash(verdict.spec),
+        image=image,
         resolved=resolved,
         warnings=verdict.warnings,
         advice=advice.advise(verdict.spec, resolved=resolved),
     )
-    size = _size(view, contract)
+    size = _size(view, contract) if _may_be_large(view.run.spec) else 0
     return contract if size <= MOST_BYTES else acceptance.Verdict(spec=None, problems=(_too_large(size),))
+
+
+def _may_be_large(raw: Mapping[str, Any]) -> bool:
+    """Whether a spec is so long that its files may be too large: rendering them to know takes longer than all
+    judging. The widest that a byte of it becomes is one digit on a line of its own below 32 levels of lists,
+    70 bytes in two of the files."""
+    try:
+        return len(orjson.dumps(raw)) > SMALL_BYTES
+    except TypeError:  # numbers beyond 64 bits, broken Unicode
+        return True
 
 
 def _size(view: View, contract: Contract) -> int:

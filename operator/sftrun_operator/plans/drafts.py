@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -22,9 +21,11 @@ class Draft:
     def __init__(self, view: View) -> None:
         self._view = view
         self._old: Mapping[str, Any] = view.status.raw
-        self._new: JsonObject = copy.deepcopy(dict(view.status.raw))
+        # Not deep: what is inside is replaced, and never changed where it stands.
+        self._new: JsonObject = dict(view.status.raw)
         self._conditions: list[JsonObject] = _conditions(view.status.raw)
         self._prove = False
+        self._curious = False
         self._deletions: list[Deletion] = []
         self._creations: list[dict[str, Any]] = []
         self._keeps: list[dict[str, Any]] = []
@@ -37,6 +38,12 @@ class Draft:
         them."""
         if not self._view.seen.proven:
             self._prove = True
+        return self._view.seen.proven
+
+    def is_explained(self) -> bool:
+        """Returns whether this pass heard of warnings. If not, it is done again with them, if there is time:
+        only what is said of the run depends on it."""
+        self._curious = self._curious or not self._view.seen.proven
         return self._view.seen.proven
 
     def put(self, key: str, value: object) -> None:
@@ -132,6 +139,8 @@ class Draft:
         """Returns the plan: the proof alone if one is needed, else everything."""
         if self._prove:
             return Plan(prove=True)
+        if self._curious:
+            return Plan(prove=True, may_wait=True, look_again_in=self._look_again)
         return Plan(
             status_patch=self._patch(),
             delete=tuple(self._deletions),
@@ -158,4 +167,4 @@ class Draft:
 
 def _conditions(raw: Mapping[str, Any]) -> list[JsonObject]:
     found = raw.get("conditions")
-    return copy.deepcopy([c for c in found if isinstance(c, dict)]) if isinstance(found, list) else []
+    return [c for c in found if isinstance(c, dict)] if isinstance(found, list) else []

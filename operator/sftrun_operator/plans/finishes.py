@@ -3,6 +3,8 @@ said."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sftrun_api.reasons import Reason, explain
 from sftrun_api.reports import Outcome, Report
 from sftrun_operator import manifests
@@ -125,7 +127,11 @@ def _start_collecting(view: View, draft: Draft) -> None:
     states.running(draft, Reason.COLLECTING_RESULT, explain(Reason.COLLECTING_RESULT))
     draft.say(explain(Reason.COLLECTING_RESULT))
     attempt = contract.attempt(view, view.status.attempt)
-    draft.create(manifests.config_map(attempt), manifests.collect_job(attempt))
+    # An image of another report version would only say again what cannot be read: ours judges by the files.
+    reader = replace(contract, image=view.config.trainer_image) if outcomes.foreign(view) else contract
+    draft.create(
+        manifests.config_map(attempt), manifests.collect_job(reader.attempt(view, view.status.attempt))
+    )
     draft.look_again_in(LOOK_SECONDS)
 
 

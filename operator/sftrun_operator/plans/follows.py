@@ -32,12 +32,13 @@ LOOK_SECONDS = 10.0
 IDLE_SECONDS = 60.0
 
 
-def begin_again(view: View, draft: Draft) -> None:
+def begin_again(view: View, draft: Draft, *, contract: Contract | None = None) -> None:
     """Starts the attempt that the run needs now: there is no Job, and that was seen live.
 
     An attempt whose Job has existed is over, and the next one follows. One whose Job was never made (the
     operator ended between two calls, or an earlier pod had to be waited for) is made now; but a ConfigMap
     that was written before the run was suspended may not hold what was changed since, and stays as it is.
+    `contract` is what the spec was found to be, if this pass has judged it already.
     """
     known = view.status
     resumed = known.holds("Suspended") or known.reason("Suspended") == Reason.SUSPENDING
@@ -46,7 +47,7 @@ def begin_again(view: View, draft: Draft) -> None:
     number = known.attempt + 1 if had_job or outdated or not known.attempt else known.attempt
     if had_job and not resumed and _held_back(view, draft, number):
         return
-    if not attempts.begin(view, draft, number=number):
+    if not attempts.begin(view, draft, number=number, contract=contract):
         return
     if resumed:
         draft.event("Normal", "Resumed", f"the run goes on as attempt {number}")
@@ -113,7 +114,7 @@ def _between(view: View, draft: Draft, job: JobView) -> None:
         if ended is not None:
             states.waiting(view, draft, *usual)
         return
-    if draft.need_proof():
+    if draft.is_explained():
         states.waiting(view, draft, *(causes.of_job(view) or usual))
 
 
@@ -135,7 +136,7 @@ def _starting(view: View, draft: Draft, job: JobView, pod: PodView) -> None:
     if cause is None:
         if _patient(view, draft, since=limits.bound_at(pod), patience=PATIENCE_SECONDS):
             return
-        if not draft.need_proof():
+        if not draft.is_explained():
             return
         cause = Reason.STARTING, _starting_message(view, pod)
     states.waiting(view, draft, *cause)

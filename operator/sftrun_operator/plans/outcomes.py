@@ -23,6 +23,15 @@ def report_of(view: View, pod: PodView, *, any_pod: bool = False) -> Report | No
     return report
 
 
+def foreign(view: View) -> bool:
+    """Whether the last pod's last words are of a report version that this operator does not read."""
+    last = view.ended_pods[-1] if view.ended_pods else None
+    if last is None or last.container is None:
+        return False
+    report = reports.read(last.container.message)
+    return report is not None and reports.unsupported(report)
+
+
 def succeed(view: View, draft: Draft, report: Report) -> None:
     """The run has reached its end and its weights are written."""
     accounts.write(view, draft, report)

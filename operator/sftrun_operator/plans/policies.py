@@ -71,7 +71,7 @@ def _judged(view: View, draft: Draft) -> bool:
         attempts.accept(view, draft, contract)
         suspensions.stand_still(view, draft)
     elif draft.need_proof():
-        follows.begin_again(view, draft)
+        follows.begin_again(view, draft, contract=contract)
     return True
 
 

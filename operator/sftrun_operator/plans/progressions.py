@@ -1,6 +1,6 @@
 """A running container: what it tells becomes stage, progress, health, and the sentence that people read.
 
-Progress is best effort. It is written at most every 30 seconds and only when stage, step or health changed; a
+Progress is best effort. It is written at most every 31 seconds and only when stage, step or health changed; a
 new phase is written at once. A pod that cannot be reached changes `ProgressAvailable` and nothing else.
 """
 
@@ -10,14 +10,15 @@ from typing import Literal
 
 from sftrun_api.names import PROGRESS_PORT
 from sftrun_api.reasons import Reason, explain
-from sftrun_api.reports import REPORT_VERSION, Report, Stage
+from sftrun_api.reports import Report, Stage
 from sftrun_api.statuses import Progress
 from sftrun_operator.observations import PodView, ProgressAnswer
 from sftrun_operator.plans import accounts, clocks, reports, states, texts
 from sftrun_operator.plans.drafts import Draft
 from sftrun_operator.plans.views import View
 
-WRITE_SECONDS = 30.0
+WRITE_SECONDS = 31.0
+"""Two a minute, though the times in a status are whole seconds, rounded down."""
 UNREACHABLE_SECONDS = 60.0
 LOOK_SECONDS = 60.0
 _REASONS = {
@@ -73,12 +74,12 @@ def _availability(view: View, draft: Draft, pod: PodView, answer: ProgressAnswer
 def _passed_over(pod: PodView, report: Report, foreign: str) -> tuple[Reason, str]:
     if reports.unsupported(report):
         reason = Reason.REPORT_VERSION_UNSUPPORTED
-        return reason, explain(reason, pod=pod.name, told=report.format_version, ours=REPORT_VERSION)
+        return reason, explain(reason, pod=pod.name, told=report.format_version, ours=reports.readable())
     return Reason.REPORT_NOT_OURS, explain(Reason.REPORT_NOT_OURS, pod=pod.name, details=foreign)
 
 
 def _turn(view: View, draft: Draft, status: Literal["True", "False"], reason: Reason, message: str) -> None:
-    """Sets `ProgressAvailable`, at most every 30 seconds. Its message stays as long as its reason does: the
+    """Sets `ProgressAvailable`, at most every 31 seconds. Its message stays as long as its reason does: the
     wording of a connection's failure changes from try to try."""
     known = view.status.conditions.get("ProgressAvailable")
     if known is not None and known.status != "Unknown":

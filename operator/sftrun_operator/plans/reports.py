@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from sftrun_api import shapes
 from sftrun_api.models import JsonObject
 from sftrun_api.names import TERMINATION_MESSAGE_BYTES
-from sftrun_api.reports import REPORT_VERSION, Report
+from sftrun_api.reports import Report
+from sftrun_api.versions import READABLE_REPORTS
 from sftrun_operator.plans import resolutions, texts
 from sftrun_operator.plans.views import View
 
@@ -39,7 +40,12 @@ def read(text: str) -> Report | None:
 
 def unsupported(report: Report) -> bool:
     """Whether the report is of a version that this operator does not read."""
-    return report.format_version != REPORT_VERSION
+    return report.format_version not in READABLE_REPORTS
+
+
+def readable() -> str:
+    """Returns the versions that this operator reads, in words."""
+    return " and ".join(map(str, READABLE_REPORTS))
 
 
 def refused(view: View, report: Report, *, pod_uid: str | None) -> str:
@@ -47,7 +53,7 @@ def refused(view: View, report: Report, *, pod_uid: str | None) -> str:
     speak."""
     identity, run = report.run, view.run
     if unsupported(report):
-        return f"it speaks report version {report.format_version}, this operator reads {REPORT_VERSION}"
+        return f"it speaks report version {report.format_version}, this operator reads {readable()}"
     if (identity.namespace, identity.name, identity.uid) != (run.namespace, run.name, run.uid):
         return "it answers for another run"
     if identity.attempt != view.status.attempt:

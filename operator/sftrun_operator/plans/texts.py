@@ -18,6 +18,8 @@ def clean(text: object, limit: int = MESSAGE) -> str:
     """Returns `text` on one line, without control characters and lone surrogates, at most `limit`
     characters."""
     raw = str(text)[: limit * 4]
+    if raw.isprintable():  # most texts: neither control characters nor surrogates in them
+        return cut(" ".join(raw.split()), limit)
     spaced = "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in raw)
     return cut(_encodable(" ".join(spaced.split())), limit)
 

@@ -1,0 +1,89 @@
+"""Whether the CRD that is served knows every field of this operator's.
+
+Helm never changes a CRD that exists, so an operator that was upgraded without it is the most ordinary mistake
+of an upgrade, and a silent one: the API server drops the fields of a spec that it does not know. (A status
+keeps them.) The schema is read from the server's OpenAPI document, which everybody may read; the CRD is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sftrun_api import API_GROUP, API_VERSION, KIND
+from sftrun_api.crd_generation import object_schema
+from sftrun_operator import kube_errors
+from sftrun_operator.kube import Kube
+from sftrun_operator.logs import LOGGER
+
+LOOK_EVERY_SECONDS = 600.0
+LOOK_AGAIN_SECONDS = 30.0
+"""While something is missing, or nothing could be read."""
+MOST_SHOWN = 6
+_DOCUMENT_KEY = ".".join((*reversed(API_GROUP.split(".")), API_VERSION, KIND))
+
+
+def missing(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the fields of spec and status that a served OpenAPI document lacks, each with its path; of what
+    is missing as a whole, the whole only. `("spec", "status")` where the kind is not in it at all."""
+    schemas = document.get("components", {}).get("schemas", {})
+    served = schemas.get(_DOCUMENT_KEY, {}).get("properties", {})
+    known = object_schema()["properties"]
+    return tuple(
+        path
+        for section in ("spec", "status")
+        for path in _lacking(known[section], served.get(section), section)
+    )
+
+
+def _lacking(known: Mapping[str, Any], served: Any, path: str) -> Iterator[str]:
+    if not isinstance(served, Mapping):
+        yield path
+        return
+    if served.get("x-kubernetes-preserve-unknown-fields"):
+        return
+    there = served.get("properties", {})
+    for name, below in known.get("properties", {}).items():
+        yield from _lacking(below, there.get(name), f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(known.get(key), Mapping):
+            yield from _lacking(known[key], served.get(key), f"{path}[]")
+
+
+def told(fields: tuple[str, ...]) -> str:
+    """Returns what is missing as one sentence with its remedy."""
+    rest = len(fields) - MOST_SHOWN
+    shown = ", ".join(fields[:MOST_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return (
+        f"the CRD that is served is older than this operator and drops {shown}; "
+        "apply the CRD of this release: kubectl apply --server-side --force-conflicts -f crds/sftruns.yaml"
+    )
+
+
+class ServedSchema:
+    """Looks at the served schema now and then."""
+
+    def __init__(self) -> None:
+        self.missing: tuple[str, ...] = ()
+        """What the last look found to be dropped."""
+
+    async def follow(self, client: Kube) -> None:
+        """Looks until cancelled, and says so when something is missing or is there again."""
+        while True:
+            known = await self.look(client)
+            await asyncio.sleep(LOOK_EVERY_SECONDS if known and not self.missing else LOOK_AGAIN_SECONDS)
+
+    async def look(self, client: Kube) -> bool:
+        """Looks once; returns whether the schema could be read."""
+        try:
+            document = await client.schema()
+        except kube_errors.KubeError:
+            return False  # the lists say what is wrong, and the pulse whether anybody answers
+        found = await asyncio.to_thread(missing, document)
+        if found and found != self.missing:
+            LOGGER.error("%s", told(found))
+        elif self.missing and not found:
+            LOGGER.info("the CRD that is served has every field again")
+        self.missing = found
+        return True
