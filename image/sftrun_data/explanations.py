@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from sftrun_data import checks, selections
+from sftrun_data import checks, raw_conversations, selections
 from sftrun_data.conversations import Conversation, Provenance, Role, Turn
 from sftrun_data.defaults import defaults_of
 from sftrun_data.exclusions import SENTENCES, LeftOut, Note, Reason
@@ -132,7 +132,7 @@ def _account(source: Source, unit: Unit, request: ConversionRequest) -> Account:
 def _conversations(unit: Unit) -> Iterator[Conversation]:
     for part in unit.parts:
         try:
-            yield from part()
+            yield from map(raw_conversations.whole, part())
         except (LeftOut, *MISREAD):
             continue  # a loss of the outcome's
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from xxhash import xxh3_128
 
-from sftrun_data.conversations import Conversation, Turn
+from sftrun_data.conversations import Conversation
 from sftrun_data.families import Family
 from sftrun_data.requests import ReasoningPolicy
 
@@ -124,8 +124,8 @@ def shape_of(
     again = len(own & trained)
     trained |= own
     messages = [*record["messages"], *(record[key] for key in ("chosen", "rejected") if key in record)]
-    length = sum(_num_bytes(message["content"]) for message in messages)
-    length += _num_bytes(record["system"]) + _num_bytes(record["tools"])
+    length = sum(num_bytes(message["content"]) for message in messages)
+    length += num_bytes(record["system"]) + num_bytes(record["tools"])
     counted = family.reasoning and policy != "Drop"
     return Shape(
         turns=len(answers),
@@ -133,7 +133,7 @@ def shape_of(
         tokens=ceil(length / BYTES_A_TOKEN),
         turns_again=again,
         thoughts=sum(bool(turn.reasoning) for turn in answers),
-        calls=_calls(answers),
+        calls=counted_calls(call.name for turn in answers for call in turn.calls),
     )
 
 
@@ -158,16 +158,18 @@ def total(shapes: Iterable[Shape]) -> Figures | None:
     )
 
 
-def _calls(answers: Iterable[Turn]) -> tuple[tuple[str, int], ...]:
-    counts = Counter(call.name for turn in answers for call in turn.calls)
-    return tuple(sorted(counts.items()))
+def counted_calls(names: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Returns how often each tool is called."""
+    return tuple(sorted(Counter(names).items()))
 
 
-def _num_bytes(text: str) -> int:
+def num_bytes(text: str) -> int:
+    """Returns how much of UTF-8 a text takes."""
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def histories_of(record: Mapping[str, Any]) -> Iterable[bytes]:
+    """Yields what stands for each trained turn of a record, with all before it."""
     history = xxh3_128()
     for text in (record["system"], record["tools"], *_spoken(record["messages"])):
         if text is None:

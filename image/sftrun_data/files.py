@@ -39,7 +39,7 @@ def require(path: Path, *, field: str) -> Path:
     if not os.access(path, wanted):
         raise UnreadableSource(f"{field}: {path} may not be read by {_identity()}; {_owner(path)}")
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-        raise UnreadableSource(f"{field}: {path} is neither a folder nor a regular file")
+        raise UnreadableSource(f"{field}: {path} is neither a folder nor a regular file; name one of the two")
     return path
 
 

@@ -21,6 +21,17 @@ VERSION = "2.0.0"
 def record_of(conversation: Conversation, *, score: Score) -> dict[str, Any]:
     """Returns the record of a checked conversation. Raises ValueError for arguments that are no JSON."""
     messages = list(_messages(conversation))
+    head = head_of(
+        conversation,
+        score=score,
+        rounds=sum(turn.role == "assistant" for turn in conversation.turns),
+        acts=bool(conversation.agent) or any(turn.calls for turn in conversation.turns),
+    )
+    return head | {"messages": messages} | _preference(conversation)
+
+
+def head_of(conversation: Conversation, *, score: Score, rounds: int, acts: bool) -> dict[str, Any]:
+    """Returns what stands before a record's messages: `rounds` answers, and whether it is an agent's."""
     return {
         "version": VERSION,
         "meta_info": {
@@ -30,10 +41,8 @@ def record_of(conversation: Conversation, *, score: Score) -> dict[str, Any]:
             "response_update_time": conversation.created,
             "owner": "",
             "language": "",
-            "category": "agent"
-            if any(turn.calls for turn in conversation.turns) or conversation.agent
-            else "chat",
-            "rounds": sum(turn.role == "assistant" for turn in conversation.turns),
+            "category": "agent" if acts else "chat",
+            "rounds": rounds,
             "unique_info": {
                 "_instance_id": conversation.instance,
                 "_agent_type": conversation.agent,
@@ -45,8 +54,7 @@ def record_of(conversation: Conversation, *, score: Score) -> dict[str, Any]:
             },
         },
         "tools": [dict(tool) for tool in conversation.tools],
-        "messages": messages,
-    } | _preference(conversation)
+    }
 
 
 def _provenance(conversation: Conversation) -> dict[str, Any]:

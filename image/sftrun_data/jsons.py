@@ -17,6 +17,11 @@ import orjson
 HUGE = 2.0**63
 """From here on `orjson` turns whole numbers into floats."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_make_encoder = getattr(json.encoder, "c_make_encoder", None)
+_encode = _make_encoder and _make_encoder(
+    None, _ENCODER.default, json.encoder.encode_basestring, None, ": ", ", ", False, False, False
+)
+"""What `_ENCODER` makes anew for each value, unless Python was built without it."""
 
 
 class BrokenJSON(ValueError):
@@ -61,7 +66,7 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
     Raises ValueError for infinity and NaN, which are no JSON.
     """
     if indent is None:
-        return _ENCODER.encode(value)
+        return "".join(_encode(value, 0)) if _encode else _ENCODER.encode(value)
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
 
 

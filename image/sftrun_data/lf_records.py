@@ -55,6 +55,11 @@ def render(conversation: Conversation, *, family: Family) -> Rendered:
     return Rendered(record, literals.broken)
 
 
+def gap_before_calls(family: Family) -> str:
+    """Returns what stands between the text and the calls of one turn."""
+    return _TEXT_BEFORE_CALL.get(family.tool_format, "\n")
+
+
 def _preference(
     preference: Preference, messages: list[dict[str, str]], family: Family, literals: Literals
 ) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def _answer(turn: Turn, family: Family, literals: Literals, *, trained: bool) ->
             + _written_out(turn.calls, family, literals, after_text=bool(text), trained=trained),
         }
     glm4 = family.tool_format == "glm4"
-    gap = _TEXT_BEFORE_CALL.get(family.tool_format, "\n") if text or glm4 else ""
+    gap = gap_before_calls(family) if text or glm4 else ""
     lead = "\n" if glm4 else ""
     return {
         "role": "function",

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from sftrun_data.exclusions import LeftOut, Reason
 from sftrun_data.families import Family
 
-_MEDIA = ("<image>", "<video>", "<audio>")
-_TURN_NUMBER = "{{idx}}"
+MEDIA = ("<image>", "<video>", "<audio>")
+TURN_NUMBER = "{{idx}}"
 
 
 @dataclass(slots=True)
@@ -34,13 +34,13 @@ class Literals:
 
     def __post_init__(self) -> None:
         self._control = _any_of(self.family.markers)
-        self._media = _MEDIA if self.family.multimodal else ()
+        self._media = MEDIA if self.family.multimodal else ()
 
     def heard(self, text: str, *, by_user: bool = False) -> str:
         """Returns a text that is not trained: nothing in it can become a token of the template."""
         if self._control:
             text = self._break_pattern(text, self._control)
-        return self._break(text, (*self._media, _TURN_NUMBER) if by_user else self._media)
+        return self._break(text, (*self._media, TURN_NUMBER) if by_user else self._media)
 
     def retold(self, text: str, *, markers: Iterable[str] = ()) -> str:
         """Returns what the model said once and is not trained here."""

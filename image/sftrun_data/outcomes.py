@@ -6,19 +6,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+import orjson
 import xxhash
 
-from sftrun_data import checks, figures, im_records, jsons, lf_records, scores, tools, turn_samples
+from sftrun_data import (
+    checks,
+    figures,
+    im_records,
+    jsons,
+    lf_records,
+    raw_records,
+    scores,
+    tools,
+    turn_samples,
+)
 from sftrun_data.checks import Checked
 from sftrun_data.conversations import Conversation
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.families import Family
 from sftrun_data.lf_records import Rendered
 from sftrun_data.prefixes import Prefixes
+from sftrun_data.raw_conversations import RawConversation
 from sftrun_data.records import Loss, Record
 from sftrun_data.requests import ConversionOptions
+from sftrun_data.scores import Score
 from sftrun_data.sources import Unit
 
 __all__ = ["MISREAD", "Defaults", "Item", "Loss", "Outcome", "Recipe", "Record", "outcome_of", "outcomes_of"]
@@ -81,10 +93,15 @@ class _Conversion:
     _trained: set[bytes] = field(default_factory=set)
     """What the unit's records so far train."""
     _prefixes: Prefixes = field(default_factory=Prefixes)
+    _first: Record | None = None
+    """The first record, as long as it is the only one: nothing is compared with it yet."""
+    _is_first: bool = True
 
     def items(self) -> Iterator[Record | Loss]:
         """Yields records and losses."""
         yield from self._of_parts()
+        if self._first:
+            yield self._first
         yield from self._prefixes.rest()
 
     def _of_parts(self) -> Iterator[Record | Loss]:
@@ -101,7 +118,21 @@ class _Conversion:
                     detail=f"{type(error).__name__}: {error}",
                 )
 
-    def _items(self, conversation: Conversation) -> Iterator[Record | Loss]:
+    def _items(self, conversation: Conversation | RawConversation) -> Iterator[Record | Loss]:
+        is_first, self._is_first = self._is_first, False
+        if self._first:
+            first, self._first = self._first, None
+            yield from self._compared(first)
+        if isinstance(conversation, RawConversation):
+            if is_first and self.recipe.options.samples != "PerTurn":
+                try:
+                    self._first = self._pasted(conversation)
+                except LeftOut as left:
+                    yield _lost(left, conversation.frame)
+                    return
+                if self._first:
+                    return
+            conversation = conversation.whole()
         try:
             checked = self._checked(conversation)
             im = self._neutral(checked)
@@ -115,6 +146,34 @@ class _Conversion:
             yield from self._whole(checked.conversation, im)
         except LeftOut as left:
             yield _lost(left, conversation)
+
+    def _pasted(self, raw: RawConversation) -> Record | None:
+        """Returns the record of a conversation whose texts are JSON, None where it is unusual. Raises
+        LeftOut."""
+        recipe = self.recipe
+        if not raw.frame.tools and recipe.defaults.tools:
+            raw = replace(raw, frame=replace(raw.frame, tools=recipe.defaults.tools))
+        record = raw_records.record_of(
+            raw, family=recipe.family, policy=recipe.options.reasoning, system=recipe.defaults.system
+        )
+        if record is None:
+            return None
+        self._require(record.score)
+        name = raw.frame.provenance.id
+        return Record(
+            id=name,
+            im=record.im,
+            lf=record.lf,
+            shape=record.shape,
+            fingerprint=_fingerprint(name, record.lf),
+            notes=record.notes,
+        )
+
+    def _compared(self, first: Record) -> Iterator[Record | Loss]:
+        """Yields the unit's first record, if it is let go of now that there are others."""
+        histories = tuple(figures.histories_of(orjson.loads(first.lf)))
+        self._trained.update(histories)
+        yield from self._prefixes.take(first, histories, known=False)
 
     def _whole(self, conversation: Conversation, im: bytes) -> Iterator[Record | Loss]:
         """Yields the record of a conversation, or one that it lets go of. Raises LeftOut."""
@@ -155,13 +214,16 @@ class _Conversion:
     def _neutral(self, checked: Checked) -> bytes:
         """Returns the neutral record of a conversation that scores enough. Raises LeftOut."""
         score = scores.score_of(checked)
-        minimum = self.recipe.options.min_score
-        if minimum is not None and score.composite < minimum:
-            raise LeftOut(Reason.LOW_SCORE, f"{score.composite:g}")
+        self._require(score)
         try:
             return jsons.line(im_records.record_of(checked.conversation, score=score))
         except (ValueError, RecursionError) as error:
             raise LeftOut(Reason.BAD_STRUCTURE, f"a value that is no JSON: {error}") from error
+
+    def _require(self, score: Score) -> None:
+        minimum = self.recipe.options.min_score
+        if minimum is not None and score.composite < minimum:
+            raise LeftOut(Reason.LOW_SCORE, f"{score.composite:g}")
 
     def _record(
         self,
@@ -187,7 +249,7 @@ class _Conversion:
                 histories=histories,
                 trained=self._trained,
             ),
-            fingerprint=_fingerprint(rendered.record, lf),
+            fingerprint=_fingerprint(rendered.record["id"], lf),
             notes=sample.notes | literal | frozenset(notes),
         )
 
@@ -196,8 +258,8 @@ def _lost(left: LeftOut, conversation: Conversation) -> Loss:
     return Loss(reason=left.reason, item=conversation.provenance.id, detail=left.detail)
 
 
-def _fingerprint(record: dict[str, Any], line: bytes) -> bytes:
+def _fingerprint(record_id: str, line: bytes) -> bytes:
     """Of all but the id, which a record begins with."""
-    head = jsons.line({"id": record["id"]})[:-2]
+    head = jsons.line({"id": record_id})[:-2]
     assert line.startswith(head), "a record begins with its id"
     return xxhash.xxh3_128_digest(memoryview(line)[len(head) :])

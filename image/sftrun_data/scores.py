@@ -13,6 +13,7 @@ stopped in mid-action, and where the log cannot show it 1 for a last turn withou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sftrun_data.checks import Checked
@@ -38,24 +39,41 @@ class Score:
 def score_of(checked: Checked) -> Score:
     """Returns the score of a checked conversation."""
     conversation = checked.conversation
-    return Score(
-        calls=_calls(conversation),
-        structure=max(0.0, 1.0 - 0.25 * checked.num_repairs),
-        completion=_completion(conversation),
+    return score_of_counts(
+        conversation,
+        called=[call.name for turn in conversation.turns for call in turn.calls],
+        num_failed=sum(turn.is_error for turn in conversation.turns),
+        num_repairs=checked.num_repairs,
+        calls_at_end=bool(conversation.turns[-1].calls),
     )
 
 
-def _calls(conversation: Conversation) -> float:
-    defined = {tool["function"]["name"] for tool in conversation.tools}
-    calls = [call for turn in conversation.turns for call in turn.calls]
-    if not calls:
+def score_of_counts(
+    conversation: Conversation,
+    *,
+    called: Sequence[str],
+    num_failed: int,
+    num_repairs: int,
+    calls_at_end: bool,
+) -> Score:
+    """Returns the score of a conversation of which is known what it called, how many calls failed, how many
+    kinds of repair it needed, and whether its last turn calls. Its turns are not looked at."""
+    return Score(
+        calls=_calls(conversation, called, num_failed),
+        structure=max(0.0, 1.0 - 0.25 * num_repairs),
+        completion=_completion(conversation, calls_at_end),
+    )
+
+
+def _calls(conversation: Conversation, called: Sequence[str], num_failed: int) -> float:
+    if not called:
         return 1.0
-    unknown = sum(bool(defined) and call.name not in defined for call in calls)
-    failed = sum(turn.is_error for turn in conversation.turns)
-    return max(0.0, 1.0 - min(unknown + failed, len(calls)) / len(calls))
+    defined = {tool["function"]["name"] for tool in conversation.tools}
+    unknown = sum(name not in defined for name in called) if defined else 0
+    return max(0.0, 1.0 - min(unknown + num_failed, len(called)) / len(called))
 
 
-def _completion(conversation: Conversation) -> float:
+def _completion(conversation: Conversation, calls_at_end: bool) -> float:
     if conversation.finished is not None:
         return float(conversation.finished)
-    return 0.5 if conversation.turns[-1].calls else 1.0
+    return 0.5 if calls_at_end else 1.0

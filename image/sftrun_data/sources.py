@@ -16,12 +16,13 @@ from sftrun_data import files, jobs
 from sftrun_data.conversations import Conversation
 from sftrun_data.exclusions import Note
 from sftrun_data.jobs import Job, Trial
+from sftrun_data.raw_conversations import RawConversation
 from sftrun_data.readers import gatherings, reader_for
 from sftrun_data.readers.base import Place, Reader
 from sftrun_data.requests import HarborJobInput, SourceRequest
 from sftrun_data.selections import Candidate, seeded_order
 
-Part = Callable[[], Iterator[Conversation]]
+Part = Callable[[], Iterator[Conversation | RawConversation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

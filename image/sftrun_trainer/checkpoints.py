@@ -2,25 +2,32 @@
 
 LLaMA-Factory takes the highest number, whole or not, and dies of half a checkpoint at every start. Here a
 checkpoint counts only when everything that a resume reads is there and not cut short: weights, the trainer's
-state, and for each process its random state and, under DeepSpeed, its shards. What a killed pod left half
-written is passed over and removed.
+state, and for each process its random state and, under DeepSpeed, its shards. What was sealed must be as it
+was then (`seals`); what was not is read whole. What a killed pod left half written is passed over and
+removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sftrun_api.reasons import Reason
 from sftrun_api.run_files import RunFile
-from sftrun_trainer import files, weights
+from sftrun_trainer import files, seals, weights
 from sftrun_trainer.failures import failure
 
 NAME = re.compile(r"^checkpoint-([1-9]\d*)$")
 RANDOM_STATE = re.compile(r"^rng_state_(\d{1,4})\.pth$")
+READ_SECONDS = 120.0
+"""The longest that what was not sealed is read: a terabyte read in silence would count as a stall."""
 STATE_FILE = "trainer_state.json"
 STALE_WEIGHTS = (*weights.SINGLE, *weights.INDEXES, *weights.ADAPTERS)
 """In an output folder without a checkpoint LLaMA-Factory refuses to start beside these."""
@@ -72,6 +79,20 @@ def _faults(path: Path, world_size: int) -> Iterator[str]:
         yield "it holds weights only (training.save.onlyModel), no optimizer state"
     yield from _faults_of_ranks(path, world_size)
     yield from _faults_of_deepspeed(path, state["global_step"], world_size)
+    seal = seals.read(path)
+    if seal is not None:
+        if fault := seals.broken(path, seal):
+            yield fault
+        return
+    yield from _faults_of_content(path)
+
+
+def _faults_of_content(path: Path) -> Iterator[str]:
+    """Reads a checkpoint that nobody has sealed, as much of it as there is time for."""
+    until = time.monotonic() + READ_SECONDS
+    look = partial(weights.fault_of_content, go_on=lambda: time.monotonic() < until)
+    with ThreadPoolExecutor() as pool:  # checksums are computed outside Python's lock
+        yield from filter(None, pool.map(look, sorted(path.rglob("*.*"))))
 
 
 def _faults_of_ranks(path: Path, world_size: int) -> Iterator[str]:
@@ -135,6 +156,7 @@ def to_resume_from(run: RunFile) -> Checkpoint | None:
         elif newest is None:
             _refuse_other_world(checkpoint.path, world_size=world_size)
             shutil.rmtree(checkpoint.path)
+    seals.prune(output_dir)
     if newest is not None:
         return newest
     start = named(run)
@@ -143,6 +165,12 @@ def to_resume_from(run: RunFile) -> Checkpoint | None:
     for name in STALE_WEIGHTS:
         (output_dir / name).unlink(missing_ok=True)
     return None
+
+
+def spoil(path: Path) -> None:
+    """Makes a checkpoint that could not be written out count as half written. Never raises."""
+    with contextlib.suppress(OSError):
+        (path / STATE_FILE).unlink(missing_ok=True)
 
 
 def _refuse_other_world(path: Path, *, world_size: int) -> None:

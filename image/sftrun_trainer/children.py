@@ -36,6 +36,8 @@ class ChildEnding:
     out_of_memory: bool
     """Whether the kernel killed something for want of memory meanwhile."""
     tail: str
+    stacks: str = ""
+    """Where each process of a stalled stage was, a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class Child:
         reader = events.EventReader(self._order.events, hide=self._order.hide)
         how: How = "Ended"
         kill_at: float | None = None
+        stacks = ""
         while self._waiter.is_alive():
             self._wakes.wait(self._order.look_every)
             self._take(reader.read(), beats=beats, take=take)
@@ -130,7 +133,7 @@ class Child:
                 self._log.note(
                     f"sftrun: no sign of life for {beats.silent_for:.0f} s; stacks of all processes follow"
                 )
-                stalls.dump(self._mark, note=self._log.note)
+                stacks = stalls.dump(self._mark, log=self._log)
                 self._kill()
         processes.kill_marked(self._mark)
         self._pump.join(timeout=DRAIN_SECONDS)
@@ -143,6 +146,7 @@ class Child:
             returncode=returncode,
             out_of_memory=kills is not None and self._num_kills is not None and kills > self._num_kills,
             tail=self._log.tail(),
+            stacks=stacks,
         )
 
     def _take(

@@ -2,6 +2,10 @@
 
 For a Job that is Complete while its pod, and with it the termination message, is gone. The report must be
 this run's: the folder may have been given to another one since.
+
+Or for a Job whose trainer speaks another report version: then the operator sends an image of its own, which
+judges by the files. The Job is Complete, which a trainer of any version says of a run that is done; with
+weights that can be loaded it is a success.
 """
 
 from __future__ import annotations
@@ -15,10 +19,10 @@ from pydantic import ValidationError
 
 from sftrun_api.exit_codes import ExitCode
 from sftrun_api.names import CONFIG_DIR, RUN_FILE, TERMINATION_LOG
-from sftrun_api.reports import Report
-from sftrun_api.run_files import RunFile
-from sftrun_trainer import files, folders, shortenings
-from sftrun_trainer.supervisors import say
+from sftrun_api.reports import REPORT_VERSION, Outcome, Report, Stage
+from sftrun_api.run_files import RunFile, RunIdentity
+from sftrun_trainer import files, folders, results, shortenings
+from sftrun_trainer.sayings import say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,15 +48,39 @@ def read(run: RunFile) -> Report:
     value = files.read_json(path)
     if value is None:
         raise LookupError(f"{path} is not there or not readable as JSON")
+    told = value.get("formatVersion", REPORT_VERSION)
     try:
-        report = Report.model_validate(value)
+        # Whose it is reads the same in every version.
+        owner = RunIdentity.model_validate(value.get("run"))
+        report = Report.model_validate(value) if told == REPORT_VERSION else None
     except ValidationError as error:
         raise LookupError(f"{path} is no report: {error}") from error
-    if report.run.uid != run.run.uid:
-        raise LookupError(
-            f"{path} belongs to {report.run.namespace}/{report.run.name} (uid {report.run.uid})"
-        )
-    return report
+    if owner.uid != run.run.uid:
+        raise LookupError(f"{path} belongs to {owner.namespace}/{owner.name} (uid {owner.uid})")
+    return report if report is not None else of_files(run, told=told)
+
+
+def of_files(run: RunFile, *, told: object) -> Report:
+    """Returns what the files say of a run whose Job is Complete and whose report is of another version.
+
+    Raises:
+        LookupError: There are no weights that could be loaded.
+    """
+    found = None
+    if run.spec.mode == "Train":
+        found = results.outputs(run)
+        if found.model_path is None:
+            raise LookupError(
+                f"the report is of version {told}, and {run.resolved.output_dir} holds no loadable weights"
+            )
+    return Report(
+        run=run.run,
+        pod_uid="",
+        stage=Stage.COLLECT,
+        outcome=Outcome.SUCCEEDED,
+        outputs=found,
+        message=f"the run has succeeded; its report, of version {told}, was not read",
+    )
 
 
 if __name__ == "__main__":

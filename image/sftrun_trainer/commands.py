@@ -17,8 +17,10 @@ from pydantic import ValidationError
 from sftrun_api.exit_codes import ExitCode
 from sftrun_api.names import CONFIG_DIR, ENV_POD_NAME, ENV_POD_UID, PROGRESS_PORT, RUN_FILE, TERMINATION_LOG
 from sftrun_api.run_files import RunFile, RunIdentity
-from sftrun_trainer import programs, reporting, shortenings, stages, supervisors, wakes
+from sftrun_trainer import programs, reporting, sayings, shortenings, stages, supervisors, wakes
 from sftrun_trainer.settings import Settings
+
+STANDARD_INPUT = 0
 
 
 def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Settings:
@@ -37,6 +39,11 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Se
     parser.add_argument("--port", type=int, default=PROGRESS_PORT, help="of the progress server; -1: none")
     parser.add_argument("--host", help="the address that the progress server listens on (absent: all)")
     parser.add_argument("--credentials-dir", type=Path, help="where the secrets' files lie")
+    parser.add_argument(
+        "--stop-with-stdin",
+        action="store_true",
+        help="stop, as at SIGTERM, when standard input ends: whoever started us is gone",
+    )
     values = parser.parse_args(arguments)
     settings = Settings(
         run_file=(values.run_file or values.config_dir / RUN_FILE).absolute(),
@@ -44,6 +51,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Se
         port=values.port if values.port >= 0 else None,
         host=values.host,
         environment=dict(environment),
+        tied_to=STANDARD_INPUT if values.stop_with_stdin else None,
     )
     if values.credentials_dir is not None:
         settings = settings.with_credentials(values.credentials_dir)
@@ -65,6 +73,8 @@ def run(*, settings: Settings, stage_programs: stages.Programs, wake: wakes.Wake
         run_file = RunFile.model_validate_json(settings.run_file.read_bytes())
     except (OSError, ValidationError) as error:
         return _without_run_file(settings=settings, pod_uid=pod_uid, error=error)
+    if settings.tied_to is not None:
+        wake.stop_at_end_of(settings.tied_to)
     supervisor = supervisors.Supervisor(
         run=run_file,
         settings=settings,
@@ -82,6 +92,6 @@ def _without_run_file(*, settings: Settings, pod_uid: str, error: OSError | Vali
     account = reporting.Account(run=unknown, pod_uid=pod_uid, pod_name="", now=settings.now)
     details = f"{settings.run_file}: {error}"
     account.end(supervisors.of_bad_run_file(details[:600]))
-    supervisors.say(f"the run file is bad: {details}")
+    sayings.say(f"the run file is bad: {details}")
     supervisors.write_termination_message(settings.termination_log, shortenings.shorten(account.report()))
     return int(ExitCode.FINAL)

@@ -27,7 +27,14 @@ CLOSED = ("/proc", "/sys", "/dev", "/etc", "/run/secrets", str(CONFIG_DIR), str(
 """What is never a user's data, unless a volume is mounted there, as on a tmpfs below /dev."""
 WRITTEN = (
     *("artifacts/data/im_data", "artifacts/data/lf_data", ".cache/sftrun/tokenized", ".cache/sftrun/models"),
-    *(".cache/huggingface", ".cache/triton", ".cache/torch", ".cache/wandb"),
+    *(
+        "artifacts",
+        "artifacts/archives",
+        ".cache/huggingface",
+        ".cache/triton",
+        ".cache/torch",
+        ".cache/wandb",
+    ),
 )
 """Folders of the workspace that runs write to, beside their output."""
 MOST_ENTRIES = 10_000

@@ -62,6 +62,7 @@ def _document(run: RunIdentity, curve: steps.Curve, most: int) -> JsonObject:
             [r.step, *map(_short, (r.loss, r.learning_rate, r.grad_norm, r.seconds, _throughput(r)))]
             for r in points
         ],
+        "restarts": list(curve.restarts[-100:]),
         "nonFinite": [r.step for r in curve.steps if r.non_finite][:100],
         "evaluations": [[e.step, _short(e.eval_loss)] for e in evaluations],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Situation:
 
 
 class Diagnoser:
-    """Keeps the last diagnoses, and makes new ones when it is time."""
+    """Keeps the last diagnoses, and makes new ones when it is time. Safe to ask from several threads."""
 
     def __init__(self, *, run: RunFile, tail: Tail, clock: Callable[[], float]) -> None:
         self._run = run
@@ -44,9 +45,14 @@ class Diagnoser:
         self._clock = clock
         self._looked_at: float | None = None
         self._found: tuple[Diagnosis, ...] = ()
+        self._guard = threading.Lock()
 
     def look(self, situation: Situation) -> tuple[Diagnosis, ...]:
         """Returns what the curve shows; anew at most every `EVERY_SECONDS`, and always at the end."""
+        with self._guard:
+            return self._look(situation)
+
+    def _look(self, situation: Situation) -> tuple[Diagnosis, ...]:
         now = self._clock()
         recent = self._looked_at is not None and now - self._looked_at < EVERY_SECONDS
         if recent and not (situation.finished or situation.out_of_memory):

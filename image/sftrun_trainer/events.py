@@ -47,7 +47,6 @@ class Step(OpenModel):
     record: StepRecord
     total_steps: Count
     gpu_memory_gi_b: float | None = Field(default=None, alias="gpuMemoryGiB")
-    gpu_utilization: float | None = None
 
 
 class Evaluated(OpenModel):

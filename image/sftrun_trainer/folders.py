@@ -30,10 +30,12 @@ TRIALS = Path(".cache/sftrun/trials")
 """Below the workspace: where runs work that do not train."""
 CLAIM_FILE = "claim.json"
 REPORT_FILE = "sftrun-report.json"
+PLOTS = ("sftrun-curves.png", "sftrun-curves.svg")
+"""Our page of curves, in the order of their use: for people, and for print at any size."""
 PROBE = ".sftrun-probe-"
 """How the names of the preflight's files begin; one may stay behind when a pod is killed."""
 CHECKPOINT = re.compile(r"^checkpoint-(\d+)$")
-OURS = (STATE, REPORT_FILE)
+OURS = (STATE, REPORT_FILE, *PLOTS)
 """In an otherwise empty folder these alone do not count as content: they are what a failed start leaves."""
 HARMLESS = (*OURS, "lost+found", ".snapshot", ".DS_Store")
 
@@ -179,9 +181,10 @@ def clear(root: Path) -> None:
 
 
 def clear_own(root: Path) -> None:
-    """Deletes an earlier run's state and report, but for the lock, which the caller holds. Raises
+    """Deletes an earlier run's state, report and plots, but for the lock, which the caller holds. Raises
     `OSError`."""
-    _remove(root / REPORT_FILE)
+    for name in (REPORT_FILE, *PLOTS):
+        _remove(root / name)
     for entry in _entries(root / STATE):
         if LOCK_FILE not in entry.name:
             _remove(entry)

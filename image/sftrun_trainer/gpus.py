@@ -37,12 +37,11 @@ def memory(*, load: Callable[[str], Any] = importlib.import_module) -> int | Non
 def _sizes(nvml: Any) -> Iterator[int]:
     for number in range(nvml.nvmlDeviceGetCount()):
         device = nvml.nvmlDeviceGetHandleByIndex(number)
-        instances = list(_instances(nvml, device))
-        for each in instances or [device]:
+        for each in list(instances(nvml, device)) or [device]:
             yield int(nvml.nvmlDeviceGetMemoryInfo(each).total)
 
 
-def _instances(nvml: Any, device: Any) -> Iterator[Any]:
+def instances(nvml: Any, device: Any) -> Iterator[Any]:
     """Yields the MIG instances of a device: the device's own memory is then not what the pod may use."""
     try:
         current, _ = nvml.nvmlDeviceGetMigMode(device)

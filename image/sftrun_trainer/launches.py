@@ -113,7 +113,7 @@ def free_port() -> int:
 
 def cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """Returns the CPUs that this container may use: the kernel's set, bounded by the cgroup's quota."""
-    count = len(os.sched_getaffinity(0))
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
         return max(1, min(count, math.ceil(int(quota) / int(period))))

@@ -5,7 +5,10 @@ Imported only where a set must be made: the libraries take ten seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from sftrun_api.models import JsonObject
 from sftrun_api.reasons import Reason
 from sftrun_api.statuses import Check
 from sftrun_data.results import LFDataset
-from sftrun_trainer import labels, lengths, mixtures, registrations, template_checks
+from sftrun_trainer import labels, lengths, logs, mixtures, registrations, template_checks
 from sftrun_trainer.failures import failure
 
 
@@ -171,14 +174,15 @@ class Loader:
         registrations.write(self._scratch, datasets, paths=paths)
         last_turn_only = self._last_turn_only(datasets[0])
         parsed = self._parse(datasets, registration=self._scratch, mixed=mixed, mask_history=last_turn_only)
-        module = get_dataset(
-            self._template,
-            parsed.model,
-            parsed.data,
-            parsed.training,
-            stage={"dpo": "rm"}.get(parsed.finetuning.stage, parsed.finetuning.stage),
-            **self._module,
-        )
+        with _marked_samples():
+            module = get_dataset(
+                self._template,
+                parsed.model,
+                parsed.data,
+                parsed.training,
+                stage={"dpo": "rm"}.get(parsed.finetuning.stage, parsed.finetuning.stage),
+                **self._module,
+            )
         found = module.get("train_dataset")
         if found is None or len(found) == 0:
             read = sum(item.num_samples for item in datasets)
@@ -243,6 +247,18 @@ class Loader:
         model.model_max_length = data.cutoff_len
         model.block_diag_attn = data.neat_packing
         return Parsed(model=model, data=data, training=training, finetuning=finetuning)
+
+
+@contextlib.contextmanager
+def _marked_samples() -> Iterator[None]:
+    """Marks what LLaMA-Factory prints meanwhile: it prints samples, and nothing else but by its logger."""
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(shown):
+            yield
+    finally:
+        sys.stdout.write(logs.as_sample(shown.getvalue()))
+        sys.stdout.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

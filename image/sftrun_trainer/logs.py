@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -17,10 +18,12 @@ TAIL_BYTES = 64 * 1024
 LINE_BYTES = 16 * 1024
 """A longer line is passed on in pieces."""
 REPORT_TAIL_BYTES = 2048
+SAMPLE_BEGINS = "sftrun: LLaMA-Factory shows a sample of the data"
+SAMPLE_ENDS = "sftrun: end of the sample"
 
 
 class Log:
-    """Takes the raw output of one child, chunk by chunk, from one thread."""
+    """Takes the raw output of one child, chunk by chunk, from one thread, and notes of ours from any."""
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Log:
         self._left = file_bytes
         self._rest = b""
         self._tail = b""
+        self._guard = threading.Lock()
         self.num_bytes = 0
         """How much the child has printed: a sign of life."""
 
@@ -69,6 +73,10 @@ class Log:
         return self._tail.decode("utf-8", "replace") + self._redact(self._rest.decode("utf-8", "replace"))
 
     def _pass_on(self, line: bytes) -> None:
+        with self._guard:
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
         clean = self._redact(line.decode("utf-8", "replace")).encode("utf-8", "replace")
         # A progress bar rewrites its line over and over: only its last state is worth keeping.
         kept = clean.rstrip(b"\r\n").rsplit(b"\r", 1)[-1] + b"\n"
@@ -113,3 +121,15 @@ def excerpt(text: str, *, around: int | None = None, limit: int = REPORT_TAIL_BY
         end = min(end, around + limit * 3 // 4)
     cut = text[:end].encode("utf-8", "replace")[-limit:]
     return cut.decode("utf-8", "ignore").strip("\n")
+
+
+def as_sample(text: str) -> str:
+    """Returns what LLaMA-Factory shows of the data, marked: logs of agents hold other programs' errors."""
+    return f"{SAMPLE_BEGINS}\n{text.rstrip()}\n{SAMPLE_ENDS}\n" if text.strip() else ""
+
+
+def without_samples(text: str) -> str:
+    """Returns a log without the marked samples, whose beginning, or end, may be missing."""
+    *samples, rest = text.split(f"{SAMPLE_ENDS}\n")
+    kept = [sample.partition(SAMPLE_BEGINS)[0] for sample in samples if SAMPLE_BEGINS in sample]
+    return "".join((*kept, rest.partition(SAMPLE_BEGINS)[0]))

@@ -27,6 +27,16 @@ def marked(mark: str) -> tuple[int, ...]:
     return tuple(found)
 
 
+def variable_of(pid: int, name: str) -> str | None:
+    """Returns a variable of the environment that a process was started with."""
+    start = f"{name}=".encode()
+    with contextlib.suppress(OSError):
+        for entry in (PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+            if entry.startswith(start):
+                return entry[len(start) :].decode("utf-8", "replace")
+    return None
+
+
 def children_of(pid: int) -> tuple[int, ...]:
     """Returns the pids of a process' direct children."""
     found = []

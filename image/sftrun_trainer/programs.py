@@ -11,10 +11,11 @@ from sftrun_api.reasons import Reason
 from sftrun_api.reports import Outcome, Stage
 from sftrun_api.run_files import RunFile
 from sftrun_api.statuses import Artifacts, Check, Outputs, TrainingCurves
-from sftrun_trainer import checkpoints, launches, results, stages
+from sftrun_trainer import checkpoints, launches, results, stages, wandb_runs
 from sftrun_trainer.calls import ChildCall, StageFailure
 from sftrun_trainer.endings import Ending
 from sftrun_trainer.folders import OutputFolder
+from sftrun_trainer.plots import drawing
 from sftrun_trainer.preflight import places
 from sftrun_trainer.settings import Settings
 
@@ -69,14 +70,21 @@ class LlamaFactoryPrograms:
         """Returns what training has produced."""
         found = results.outputs(run)
         artifacts = (found.artifacts or Artifacts()).model_copy(update={"report": str(folder.report)})
-        return found.model_copy(update={"artifacts": artifacts, "training_curves": _curves(run)})
+        return found.model_copy(update={"artifacts": artifacts, "training_curves": _curves(run, folder)})
+
+    def plot(self, *, run: RunFile, folder: OutputFolder, settings: Settings) -> str:
+        """Has the page of the curves drawn by a child."""
+        return drawing.draw(run, folder=folder, run_file=settings.run_file, environment=settings.environment)
 
 
-def _curves(run: RunFile) -> TrainingCurves | None:
-    """Returns where the curves are on Weights & Biases; without a team the address is not known."""
+def _curves(run: RunFile, folder: OutputFolder) -> TrainingCurves | None:
+    """Returns where the curves are on Weights & Biases: as the server said, else by what the spec says."""
     wandb = run.spec.tracking.wandb
     if wandb.mode == "Disabled":
         return None
+    begun = wandb_runs.read(folder.state)
+    if begun is not None:
+        return TrainingCurves(wandb_run_id=begun.run_id[:128], url=begun.url[:1024] if begun.url else None)
     run_id = wandb.run_id or run.run.uid
     url = None
     if wandb.mode == "Online" and wandb.entity and wandb.project:

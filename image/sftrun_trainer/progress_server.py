@@ -6,6 +6,9 @@
 | `/curve` | the loss curve as JSON, at most 64 KiB |
 | `/metrics` | the same figures for Prometheus |
 | `/healthz` | `ok` while the supervisor lives |
+
+Who asks with a query (`/curve?look`) only looks on: the end waits for the operator to have fetched the last
+answers, and must not take a person who watches for it.
 """
 
 from __future__ import annotations
@@ -82,9 +85,7 @@ class ProgressServer:
 
     def note(self, path: str, *, final: bool) -> None:
         """Notes what was fetched; `final`: the report had its outcome already when the answer was made."""
-        fetched = {"/progress": self.final_progress_fetched, "/curve": self.final_curve_fetched}.get(
-            path.partition("?")[0]
-        )
+        fetched = {"/progress": self.final_progress_fetched, "/curve": self.final_curve_fetched}.get(path)
         if fetched is not None:
             self.asked.set()
             if final:

@@ -18,10 +18,11 @@ from sftrun_api.models import JsonObject
 from sftrun_api.reasons import Reason, explain
 from sftrun_api.reports import Health, Outcome, Report, Stage
 from sftrun_api.run_files import RunIdentity
-from sftrun_api.statuses import Check, DatasetStatus, Failure, Outputs, Progress
-from sftrun_trainer import diagnosing, endings, events, figures, steps
+from sftrun_api.statuses import Artifacts, Check, DatasetStatus, Failure, Outputs, Progress
+from sftrun_trainer import diagnosing, endings, events, figures, gpu_watches, steps
 
 MOST_CHECKS = 64
+GIB = 1 << 30
 VERBS = {
     Stage.PREPARE: "converting trajectories",
     Stage.REGISTER: "registering and tokenising",
@@ -46,6 +47,8 @@ class Account:
     _done: int = 0
     _total: int | None = None
     _step: events.Step | None = None
+    gpus: Callable[[], gpu_watches.Figures | None] = lambda: None
+    """What is known of the GPUs now."""
     _eval_loss: float | None = None
     _rates: figures.Rates = field(default_factory=figures.Rates)
     _non_finite_at: int | None = None
@@ -159,12 +162,14 @@ class Account:
         """Returns what the rules of diagnosis may know beside curve and spec."""
         with self._guard:
             step, reason = self._step, self._failure.reason if self._failure else ""
+            seen = self.gpus()
             return diagnosing.Situation(
                 total_steps=step.total_steps if step is not None else None,
                 num_samples=self._dataset.converted if self._dataset is not None else None,
                 finished=self._outcome is Outcome.SUCCEEDED,
                 out_of_memory=reason in (Reason.OUT_OF_MEMORY, Reason.GPU_OUT_OF_MEMORY),
-                gpu_utilization=step.gpu_utilization if step is not None else None,
+                gpu_utilization=seen.utilization if seen is not None else None,
+                gpu_memory_used=seen.memory_share if seen is not None else None,
             )
 
     def diagnosed(self, found: tuple[Diagnosis, ...]) -> None:
@@ -178,6 +183,13 @@ class Account:
         """Sets what the run has produced."""
         with self._guard:
             self._outputs = outputs
+
+    def add_artifacts(self, **paths: str | None) -> None:
+        """Adds paths to what the run has produced, or takes them away."""
+        with self._guard:
+            outputs = self._outputs or Outputs()
+            artifacts = (outputs.artifacts or Artifacts()).model_copy(update=paths)
+            self._outputs = outputs.model_copy(update={"artifacts": artifacts})
 
     def end(self, ending: endings.Ending | None) -> None:
         """Notes the end; `None` is success."""
@@ -246,6 +258,7 @@ class Account:
         if not trained or record is None or self._step is None:
             return progress
         total_steps = self._step.total_steps
+        seen = self.gpus()
         figures_now: dict[str, Any] = {
             "done": record.step,
             "total": total_steps,
@@ -262,8 +275,8 @@ class Account:
             "samples_per_second": self._rates.samples_per_second,
             "step_seconds_p50": self._rates.step_seconds(0.5),
             "step_seconds_p95": self._rates.step_seconds(0.95),
-            "gpu_memory_gi_b": self._step.gpu_memory_gi_b,
-            "gpu_utilization": self._step.gpu_utilization,
+            "gpu_memory_gi_b": seen.memory / GIB if seen is not None else self._step.gpu_memory_gi_b,
+            "gpu_utilization": seen.utilization if seen is not None else None,
             "remaining_seconds": self._rates.remaining_seconds(step=record.step, total_steps=total_steps),
             "non_finite": True if self._non_finite_at is not None else None,
         }

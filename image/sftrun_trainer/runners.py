@@ -110,6 +110,7 @@ class Runner:
             failure=ran.failure,
             silent_for=ran.silent_for,
             folder=self._folder.root,
+            model=_model_of(self._run),
             memory_limit=oom.memory_limit(),
         )
 
@@ -137,6 +138,11 @@ class Runner:
     def _log_path(self, stage: Stage) -> Path:
         name = f"{self._owner.attempt}-{self._owner.pod_uid}-{stage.value.lower()}.log"
         return self._folder.logs / name.replace("/", "_")
+
+
+def _model_of(run: RunFile) -> str:
+    hub = run.spec.model.hugging_face
+    return run.resolved.model_path or (hub.repo if hub is not None else "the model")
 
 
 class _Watch:

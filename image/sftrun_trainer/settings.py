@@ -24,6 +24,8 @@ class Settings:
     host: str | None = None
     credentials_dir: Path = Path(CREDENTIALS_DIR)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    tied_to: int | None = None
+    """A descriptor whose end is a request to stop: whoever holds the other end is gone."""
     lock_timing: locks.Timing = field(default_factory=locks.Timing)
     look_every: float = 0.2
     grace_margin: float = 10.0
@@ -36,6 +38,8 @@ class Settings:
     """The longest that a finished run goes on answering."""
     linger_for_curve: float = 2.0
     """After the final progress was fetched."""
+    keep_within: float = 60.0
+    """The longest that a run which has ended waits for its picture and its archive."""
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
 
@@ -46,3 +50,8 @@ class Settings:
     def grace(self, grace_period: float) -> float:
         """Returns the seconds that a child is given of the pod's grace period."""
         return max(0.0, grace_period - min(self.grace_margin, grace_period / 5))
+
+    def last_moments(self, grace_period: float) -> float:
+        """Returns the seconds of the grace period in which a stopped run may still write its archive: half of
+        what its child was not given."""
+        return (grace_period - self.grace(grace_period)) / 2

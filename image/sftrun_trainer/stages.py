@@ -66,6 +66,9 @@ class Programs(Protocol):
     def outputs(self, *, run: RunFile, folder: OutputFolder) -> Outputs:
         """Returns what training has produced; figures of the curve are added by the supervisor."""
 
+    def plot(self, *, run: RunFile, folder: OutputFolder, settings: Settings) -> str:
+        """Draws the curves into the output folder; returns why that failed, empty where it did not."""
+
 
 def module_argv(stage: Stage, call: ChildCall) -> tuple[str, ...]:
     """Returns the command line of a stage that is a module of ours."""

@@ -20,6 +20,8 @@ class Tail:
         self._offset = 0
         self._steps: dict[int, steps.StepRecord] = {}
         self._evaluations: dict[int, steps.Evaluation] = {}
+        self._last: steps.StepRecord | None = None
+        self._restarts: dict[int, None] = {}
         self._curve = steps.Curve()
 
     def curve(self) -> steps.Curve:
@@ -31,6 +33,7 @@ class Tail:
                     self._curve = steps.Curve(
                         steps=tuple(self._steps[step] for step in sorted(self._steps)),
                         evaluations=tuple(self._evaluations[step] for step in sorted(self._evaluations)),
+                        restarts=tuple(self._restarts),
                     )
             except OSError:
                 pass
@@ -44,6 +47,8 @@ class Tail:
                 self._file, self._offset = (found.st_dev, found.st_ino), 0
                 self._steps.clear()
                 self._evaluations.clear()
+                self._restarts.clear()
+                self._last = None
             if found.st_size == self._offset:
                 return False
             stream.seek(self._offset)
@@ -57,6 +62,12 @@ class Tail:
 
     def _take(self, line: steps.StepRecord | steps.Evaluation | None) -> None:
         if isinstance(line, steps.StepRecord):
+            # Whoever goes on from a checkpoint repeats steps, or is of another attempt.
+            if self._last is not None and (
+                line.step <= self._last.step or line.attempt != self._last.attempt
+            ):
+                self._restarts[line.step] = None
+            self._last = line
             self._steps[line.step] = line
         elif line is not None:
             self._evaluations[line.step] = line

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated
@@ -151,6 +151,8 @@ class Curve:
 
     steps: tuple[StepRecord, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    restarts: tuple[int, ...] = field(default=(), compare=False)
+    """The first step of each start that came after another had trained; only a `Tail` knows them."""
 
 
 def parse_line(line: bytes) -> StepRecord | Evaluation | None:
@@ -182,11 +184,17 @@ def merge(lines: Iterable[StepRecord | Evaluation]) -> Curve:
 def read(path: Path) -> Curve:
     """Returns the curve in a file; a missing file is an empty curve. Raises `OSError` when it cannot be
     read."""
+    return merge(read_lines(path))
+
+
+def read_lines(path: Path) -> Iterator[StepRecord | Evaluation]:
+    """Yields the lines of a file in the order in which they were written, repeated steps included; none of a
+    missing file. Raises `OSError`."""
     try:
         with path.open("rb") as stream:
-            return merge(_lines(stream))
+            yield from _lines(stream)
     except FileNotFoundError:
-        return Curve()
+        return
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[StepRecord | Evaluation]:

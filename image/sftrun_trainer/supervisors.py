@@ -6,13 +6,17 @@ one of the four exit codes; SIGTERM never ends in 0.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
+from sftrun_api import names
 from sftrun_api.models import JsonObject
 from sftrun_api.reasons import Reason
 from sftrun_api.reports import Outcome, Report, Stage
 from sftrun_api.run_files import RunFile
+from sftrun_api.statuses import Check
 from sftrun_trainer import (
     confinements,
     curves,
@@ -22,21 +26,26 @@ from sftrun_trainer import (
     figures,
     files,
     folders,
+    gpu_watches,
+    keeping,
     locks,
     markers,
     preflights,
     progress_server,
     reporting,
     runners,
+    seals,
     shortenings,
     stages,
     step_tails,
     steps,
     tenancies,
     wakes,
+    write_outs,
 )
 from sftrun_trainer.endings import Ending, fail, retry, stopped
 from sftrun_trainer.preflight import findings
+from sftrun_trainer.sayings import say
 from sftrun_trainer.settings import Settings
 
 
@@ -74,11 +83,23 @@ class Supervisor:
             owner=self._owner,
             account=self.account,
         )
+        self._keeper = keeping.Keeper(
+            run=run,
+            settings=settings,
+            programs=programs,
+            folder=self._folder,
+            owner=self._owner,
+            account=self.account,
+            began_at=settings.now(),
+        )
         self._server: progress_server.ProgressServer | None = None
         self._lock: locks.Lock | None = None
         self._lock_lost = False
+        self._sealer: seals.Sealer | None = None
         self._ledger: tenancies.Ledger | None = None
         self._stage = Stage.PREPARE
+        self._confined = False
+        """Whether all paths of the run are known to lie in its volumes."""
         self._results: dict[Stage, JsonObject] = {}
         self._redone = False
         """Whether a stage was really done in this start: what comes after it is done anew."""
@@ -91,11 +112,13 @@ class Supervisor:
         """Does everything and returns the exit code. Never raises."""
         self._serve()
         ending = self._end(self._attempt())
+        self._keep(ending)
         self._write_report()
         if ending is None:
             self._linger()
             if self._wakes.stopping:
                 ending = self._end(stopped("stopped while the result was being collected"))
+                self._keep(ending)
                 self._write_report()
         write_termination_message(self._settings.termination_log, self._last_words(ending))
         if self._lock is not None:
@@ -161,6 +184,7 @@ class Supervisor:
         say(f"run {self._run.run.namespace}/{self._run.run.name}, attempt {self._run.run.attempt}")
         self.account.say("checking the environment")
         confinements.check(self._run, private=self._settings.credentials_dir)
+        self._confined = True
         preflights.check_environment(
             self._run, credentials_dir=self._settings.credentials_dir, tell=self.account.add_check
         )
@@ -191,11 +215,17 @@ class Supervisor:
     def _look(self) -> None:
         """Looks at image and machine. A dry run goes on whatever is wrong with them, to tell the rest too."""
         try:
-            self._programs.look(run=self._run, settings=self._settings, tell=self.account.add_check)
+            self._programs.look(run=self._run, settings=self._settings, tell=self._tell)
         except Ending as ending:
             if self._run.spec.mode != "DryRun":
                 raise
             self._deferred = ending
+
+    def _tell(self, check: Check) -> None:
+        """Tells what image and machine are like, in the log's first lines too: versions, GPUs, driver."""
+        self.account.add_check(check)
+        words = ": ".join(filter(None, (check.name, check.message)))
+        say(f"{check.group.lower() if check.group != 'GPU' else 'GPU'} {check.result}: {words}")
 
     def _do(self, stage: Stage) -> None:
         """Brings one stage to its end, by its marker or by its child. Raises `Ending`."""
@@ -203,7 +233,7 @@ class Supervisor:
         self.account.enter(stage)
         payload = self._finished(stage)
         if payload is None:
-            say(f"stage {stage.value} begins")
+            say(names.stage_begins(stage.value))
             payload = self._run_child(stage)
             self._redone = True
             self._mark(stage, payload)
@@ -273,14 +303,50 @@ class Supervisor:
 
     def _run_child(self, stage: Stage) -> JsonObject:
         """Runs the stage's child and returns its result. Raises `Ending`, `LockLost` and `OSError`."""
-        run = self._runner.run(stage, lost=lambda: self._lock_lost, saved=self._saved)
+        sealer = seals.Sealer(failed=self._wakes.wake) if stage is Stage.TRAIN else None
+        self._sealer = sealer
+        with self._watching(stage):
+            run = self._runner.run(stage, lost=self._is_lost, saved=self._saved)
         self._check_lock()
         payload = self._settle(stage, run.payload)
-        if payload is not None:
-            return payload
-        raise self._runner.verdict(stage, run)
+        if sealer is not None:
+            write_outs.finish(
+                sealer,
+                outputs=self._folder.root if payload is not None else None,
+                run=self._run,
+                settings=self._settings,
+                wake=self._wakes,
+                lost=lambda: self._lock_lost,
+            )
+        if payload is None:
+            raise self._runner.verdict(stage, run)
+        return payload
+
+    def _is_lost(self) -> bool:
+        """Returns whether what the child writes is worth nothing any more."""
+        return self._lock_lost or (self._sealer is not None and self._sealer.error is not None)
+
+    @contextlib.contextmanager
+    def _watching(self, stage: Stage) -> Iterator[None]:
+        """Looks at the GPUs while training works on them."""
+        if stage is not Stage.TRAIN or self._run.spec.infrastructure.accelerator != "GPU":
+            yield
+            return
+        watch = gpu_watches.of_run(
+            self._settings.environment,
+            processes=self._run.resolved.processes_per_node,
+            clock=self._settings.clock,
+        )
+        self.account.gpus = watch.figures
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.stop()
 
     def _saved(self, step: int) -> None:
+        if self._sealer is not None:
+            self._sealer.take(self._folder.root / f"checkpoint-{step}")
         self._checkpoint = expositions.SavedCheckpoint(step=step, at=self._settings.now())
         if self._ledger is not None:
             try:
@@ -300,6 +366,15 @@ class Supervisor:
             )
             self.account.set_outputs(outputs.model_copy(update={"training_metrics": metrics}))
         self._check_lock()
+
+    def _keep(self, ending: Ending | None) -> None:
+        """Keeps pictures and archive of what has ended, where that may be written."""
+        if not self._confined or self._lock_lost:
+            return
+        if self._lock is None and (ending is None or ending.outcome is not Outcome.FAILED):
+            return  # another pod of the run may be at work, or the next one will be
+        write_termination_message(self._settings.termination_log, self._last_words(ending))
+        self._keeper.keep(draws=self._lock is not None, stopping=self._wakes.stopping)
 
     # What goes on beside the stages.
 
@@ -387,8 +462,3 @@ def write_termination_message(path: Path | None, message: bytes) -> None:
 def of_bad_run_file(details: str) -> Ending:
     """Returns the ending of a run file that cannot be read: the ConfigMap is immutable, so it stays so."""
     return fail(Reason.BAD_RUN_FILE, details=details)
-
-
-def say(text: str) -> None:
-    """Writes a line of our own into the container's log."""
-    print(f"sftrun: {text}", flush=True)  # noqa: T201 - the container's log

@@ -4,6 +4,7 @@ run goes on offline. Otherwise transformers would find out in the training proce
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from sftrun_api.preflights import Group
@@ -15,15 +16,18 @@ SECONDS = 15
 GROUP = Group.WANDB
 
 
-def ask_server() -> str:
-    """Returns who the key belongs to. Raises whatever the client raises; waits `SECONDS` a request."""
+def ask_server(base_url: str | None) -> str:
+    """Returns who the key is of, as the server says that the run will report to (`None`: the public one).
+
+    Raises whatever the client raises; waits `SECONDS` a request.
+    """
     import wandb  # noqa: PLC0415 - only runs that report online pay for the import
 
-    viewer = wandb.Api(timeout=SECONDS).viewer
+    viewer = wandb.Api(overrides={"base_url": base_url} if base_url else None, timeout=SECONDS).viewer
     return str(getattr(viewer, "entity", None) or getattr(viewer, "username", ""))
 
 
-def check(run: RunFile, *, ask: Callable[[], str] = ask_server) -> tuple[str, Check]:
+def check(run: RunFile, *, ask: Callable[[str | None], str] = ask_server) -> tuple[str, Check]:
     """Returns the mode to train with (`disabled`, `offline`, `online`) and what is to be said about it."""
     mode = run.spec.tracking.wandb.mode
     if mode == "Disabled":
@@ -32,7 +36,7 @@ def check(run: RunFile, *, ask: Callable[[], str] = ask_server) -> tuple[str, Ch
         message = "curves are written to the workspace's cache, for wandb sync later"
         return "offline", line(GROUP, "mode", "Pass", message)
     try:
-        who = ask()
+        who = ask(run.spec.tracking.wandb.base_url or os.environ.get("WANDB_BASE_URL"))
     except Exception as error:  # a client of its own, with exceptions of its own
         # Its messages may hold the server's answer, never the key: that goes into a header.
         message = (

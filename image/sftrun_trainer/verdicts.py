@@ -24,21 +24,30 @@ def judge(
     failure: events.Failure | None,
     silent_for: float,
     folder: Path,
+    model: str,
     memory_limit: int | None = None,
 ) -> Ending:
-    """Returns how the run ends after a child that did not finish its stage."""
+    """Returns how the run ends after a child that did not finish its stage.
+
+    `model` is where the model lies or what the hub calls it.
+    """
     if ending.how in ("Stopped", "Killed"):
         # What a child says while it is being stopped is about the stop.
         return stopped(f"stopped in stage {stage.value} at step {step}; it goes on from there")
-    finding = signatures.find(ending.tail)
-    tail = logs.excerpt(ending.tail, around=finding.position if finding else None)
+    log = logs.without_samples(ending.tail)
+    finding = signatures.find(log)
+    tail = logs.excerpt(log, around=finding.position if finding else None)
+    if ending.how == "Stalled" and ending.stacks:
+        tail = logs.excerpt(ending.stacks)  # where each rank was; the whole stacks are in the log
     memory = f"{memory_limit / (1 << 30):.1f} GiB" if memory_limit else None
     final, reason, values = _cause(ending, failure, finding, silent_for)
     outcome = Outcome.FAILED if final else Outcome.RETRY
     if reason is None:
         assert failure is not None
         return Ending(outcome=outcome, reason=failure.reason, message=failure.message, log_tail=tail)
-    known = {"stage": stage.value, "step": step, "path": folder, "limit": memory}
+    about_model = reason in (Reason.MISSING_MODEL, Reason.BAD_MODEL)
+    path = model if about_model else str(folder)
+    known = {"stage": stage.value, "step": step, "path": path, "limit": memory, "name": model}
     return Ending(
         outcome=outcome, reason=reason, message=explain(reason, **{**known, **values}), log_tail=tail
     )

@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import signal
+import threading
 from types import FrameType
 
 
@@ -16,7 +17,9 @@ class Wakes:
     """Something to sleep on that others can end from threads and signal handlers."""
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._read, self._write = os.pipe()  # not inherited; pipe2 is unknown to macOS
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
         self.stop_requests = 0
         """How often we were asked to stop; a second time means at once."""
 
@@ -48,6 +51,17 @@ class Wakes:
             signal.signal(number, self._on_signal)
         # Under `nohup` or a closed terminal the run goes on.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def stop_at_end_of(self, descriptor: int) -> None:
+        """Takes the end of what can be read there as a request to stop: whoever held the other end is gone,
+        even if it was killed and could not say so. What is read means nothing."""
+        threading.Thread(target=self._read_out, args=(descriptor,), name="tie", daemon=True).start()
+
+    def _read_out(self, descriptor: int) -> None:
+        with contextlib.suppress(OSError):
+            while os.read(descriptor, 4096):
+                continue
+        self.stop()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -7,12 +7,17 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from sftrun_trainer import files
 
 HEADER_BYTES = 100_000_000
 """What the safetensors format itself allows for a header."""
+CHUNK_BYTES = 1 << 20
+TORCH = (".pt", ".pth", ".bin")
+PICKLE = b"\x80"
+"""How a file of torch begins that is no archive: the form of before 2020, which some models still have."""
 LFS_POINTER = b"version https://git-lfs"
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "pytorch_model.bin")
@@ -59,8 +64,36 @@ def fault_of_file(path: Path) -> str | None:
         return f"{path.name} is a Git LFS pointer, not the file itself"
     if path.suffix == ".safetensors":
         return None if tensors_of(path) is not None else f"{path.name} is cut short or corrupt"
-    if path.suffix in (".pt", ".pth", ".bin") and start.startswith(b"PK") and not zipfile.is_zipfile(path):
-        return f"{path.name} is cut short"
+    if path.suffix in TORCH:
+        return _fault_of_torch(path, start)
+    return None
+
+
+def _fault_of_torch(path: Path, start: bytes) -> str | None:
+    if start.startswith(b"PK"):
+        return None if zipfile.is_zipfile(path) else f"{path.name} is cut short"
+    return None if start.startswith(PICKLE) else f"{path.name} is no file of torch"
+
+
+def fault_of_content(path: Path, *, go_on: Callable[[], bool]) -> str | None:
+    """Returns what is wrong with a file of torch or safetensors, having read all of it while `go_on`, asked
+    all the time, says so.
+
+    torch keeps a checksum of each tensor and never looks at it; safetensors keeps none.
+    """
+    if path.suffix not in (*TORCH, ".safetensors"):
+        return None
+    fault = fault_of_file(path)
+    if fault or not zipfile.is_zipfile(path):
+        return fault
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as stream:
+                    while go_on() and stream.read(CHUNK_BYTES):
+                        pass  # at its end the checksum is compared
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        return f"{path.name} is corrupt ({error})"
     return None
 
 

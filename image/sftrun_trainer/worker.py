@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import faulthandler
+import functools
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ from sftrun_trainer import (
     parsings,
     preferences,
     training_ends,
+    wandb_runs,
 )
 from sftrun_trainer.locks import LockLost
 
@@ -50,11 +52,11 @@ def main(given: Sequence[str] | None = None) -> NoReturn:
     except LockLost as lost:
         if writer is not None:
             writer.write(events.Failure(reason=Reason.LOCK_LOST, message=str(lost)[:1024], final=False))
-        leave(ExitCode.RETRY)
+        leave(ExitCode.RETRY, writer)
     except BaseException as error:
         traceback.print_exc()
-        leave(_of_error(error, writer))
-    leave(ExitCode.DONE)
+        leave(_of_error(error, writer), writer)
+    leave(ExitCode.DONE, writer)
 
 
 def _of_error(error: BaseException, writer: events.EventWriter | None) -> ExitCode:
@@ -91,7 +93,11 @@ def train(*, run: RunFile, call: calls.ChildCall, writer: events.EventWriter | N
         wanted = evaluation.early_stopping
         early = EarlyStoppingCallback(wanted.patience, wanted.threshold)
     preferences.honour(run)
-    report = callbacks.ReportCallback(run=run, outlet=outlet, stop=stop, leave=leave, early=early)
+    if writer is not None:
+        wandb_runs.begin(call.state_dir, tell=writer.check)
+    report = callbacks.ReportCallback(
+        run=run, outlet=outlet, stop=stop, leave=functools.partial(leave, writer=writer), early=early
+    )
     run_exp(args=values, callbacks=[report, *([early] if early is not None else [])])
     if outlet is not None and report.final is not None:
         outlet.check_owner()
@@ -123,11 +129,9 @@ def _on_term(stop: Any) -> Callable[[int, FrameType | None], None]:
     return handle
 
 
-def leave(code: ExitCode) -> NoReturn:
+def leave(code: ExitCode, writer: events.EventWriter | None = None) -> NoReturn:
     """Ends the process at once, when what must be on disk is there."""
-    if "wandb" in sys.modules and code is not ExitCode.FINAL:
-        with contextlib.suppress(Exception):
-            sys.modules["wandb"].finish()
+    wandb_runs.end(tell=writer.check if writer is not None else None)
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -104,8 +104,19 @@ class Place:
             (folder / name).write_text(text)
         return folder
 
-    def start(self, run: RunFile, *, pod_uid: str = "pod-1", port: int = -1) -> Trainer:
-        """Starts the trainer as the image does."""
+    def start(
+        self,
+        run: RunFile,
+        *,
+        pod_uid: str = "pod-1",
+        port: int = -1,
+        secrets: Mapping[str, str] | None = None,
+    ) -> Trainer:
+        """Starts the trainer as the image does; `secrets` are the mounted files, by name."""
+        credentials = self.root / "credentials"
+        credentials.mkdir(exist_ok=True)
+        for name, value in (secrets or {}).items():
+            (credentials / name).write_text(value)
         termination = self.root / f"termination-{pod_uid}"
         output = self.root / f"output-{pod_uid}.log"
         with output.open("wb") as stream:
@@ -113,6 +124,7 @@ class Place:
                 [
                     sys.executable, "-m", "sftrun_trainer", "--config-dir", str(self.mount(run)),
                     "--termination-log", str(termination), "--port", str(port), "--host", "127.0.0.1",
+                    "--credentials-dir", str(credentials),
                 ],
                 env={
                     **{key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ},

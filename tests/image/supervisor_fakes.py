@@ -26,7 +26,7 @@ from sftrun_api.reasons import Reason
 from sftrun_api.reports import Report, Stage
 from sftrun_api.run_files import RunFile
 from sftrun_api.statuses import Artifacts, Check, Outputs
-from sftrun_trainer import commands, endings, locks, progress_server, stages, wakes
+from sftrun_trainer import commands, endings, folders, locks, progress_server, seals, stages, wakes
 from sftrun_trainer.calls import ChildCall
 from sftrun_trainer.folders import OutputFolder
 from sftrun_trainer.settings import Settings
@@ -51,6 +51,8 @@ class FakePrograms:
     def look(self, *, run: RunFile, settings: Settings, tell: Callable[[Check], None]) -> None:
         if settings.environment.get("FAKE_GPUS") == "missing":
             raise endings.retry(Reason.GPU_MISSING, details="a test")
+        if settings.environment.get("FAKE_GPUS"):
+            tell(Check(group="GPU", name="devices", result="Pass", message=settings.environment["FAKE_GPUS"]))
 
     def program(
         self, stage: Stage, *, call: ChildCall, run: RunFile, environment: Mapping[str, str]
@@ -73,6 +75,12 @@ class FakePrograms:
 
     def outputs(self, *, run: RunFile, folder: OutputFolder) -> Outputs:
         return Outputs(model_path=str(folder.root), artifacts=Artifacts(report=str(folder.report)))
+
+    def plot(self, *, run: RunFile, folder: OutputFolder, settings: Settings) -> str:
+        if settings.environment.get("FAKE_PLOT"):
+            return settings.environment["FAKE_PLOT"]
+        (folder.root / folders.PLOTS[0]).write_bytes(b"a picture")
+        return ""
 
 
 def run_file(
@@ -326,6 +334,81 @@ def fetch(port: int, path: str) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
+FILE_EVENTS = frozenset({"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.truncate", "os.utime"})
+
+
+def at_touches(
+    points: Callable[[int, str], bool], *, below: Path, do: Callable[[str, str, bool], None]
+) -> None:
+    """Has something done before the n-th time that this process touches a file below a folder.
+
+    `do` is given the event, the path, and whether something is to be written. Python itself tells of the
+    touches, by its audit events; what `do` raises, the touch raises.
+    """
+    prefix, count = str(below), 0
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal count
+        if event in FILE_EVENTS and str(arguments[0]).startswith(prefix):
+            count += 1
+            if points(count, str(arguments[0])):
+                writes = event != "open" or bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+                do(event, str(arguments[0]), writes)
+
+    sys.addaudithook(hook)
+
+
+def _strike(base: Path, environment: Mapping[str, str]) -> None:
+    """Installs what a test wants to happen to the supervisor.
+
+    `TELL`: touches are told; `DIE_AT=point`; `FAIL_AT=point:errno`; `FAIL_FROM=name:errno`: from the first
+    touch of a file so named, all that writes; `SYNC_FAILS=errno`: no checkpoint comes to the volume.
+    """
+    workspace = Path(json.loads((base / "run.json").read_text())["resolved"]["workspace"])
+
+    def tell(event: str, path: str, writes: bool) -> None:
+        descriptor = os.open(base / "touches", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(descriptor, f"{event} {path}\n".encode())
+        os.close(descriptor)
+
+    def die(event: str, path: str, writes: bool) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def fail(event: str, path: str, writes: bool) -> None:
+        if writes or "FAIL_AT" in environment:
+            raise OSError(number, os.strerror(number), path)
+
+    whole = seals.sync
+
+    def sync(path: Path) -> None:
+        if "checkpoint-" in str(path):
+            number = int(environment["SYNC_FAILS"])
+            raise OSError(number, os.strerror(number))
+        whole(path)
+
+    if "TELL" in environment:
+        at_touches(lambda count, path: True, below=workspace, do=tell)
+    if "DIE_AT" in environment:
+        point = int(environment["DIE_AT"])
+        at_touches(lambda count, path: count == point, below=workspace, do=die)
+    if "FAIL_AT" in environment:
+        point, number = map(int, environment["FAIL_AT"].split(":"))
+        at_touches(lambda count, path: count == point, below=workspace, do=fail)
+    if "FAIL_FROM" in environment:
+        name, _, last = environment["FAIL_FROM"].partition(":")
+        number = int(last)
+        begun = False
+
+        def follows(_: int, path: str) -> bool:
+            nonlocal begun
+            begun = begun or name in path
+            return begun
+
+        at_touches(follows, below=workspace, do=fail)
+    if "SYNC_FAILS" in environment:
+        seals.sync = sync
+
+
 def supervise(
     base: Path, arguments: list[str], *, environment: Mapping[str, str], group: Path | None, uid: int | None
 ) -> int:
@@ -343,6 +426,7 @@ def supervise(
     timing = dataclasses.replace(QUICK, **options.pop("lock_timing", {}))
     quick: dict[str, Any] = {"look_every": 0.02, "linger": 2.0, "linger_for_curve": 0.2, "grace_margin": 0.1}
     values = dataclasses.replace(values, lock_timing=timing, **{**quick, **options})
+    _strike(base, environment)
     wake = wakes.Wakes()
     wake.catch_signals()
     return commands.run(settings=values, stage_programs=FakePrograms(base / "script.json"), wake=wake)

@@ -33,7 +33,7 @@ from tests.image.data_logs import (
     TRAJECTORY,
 )
 
-from sftrun_data import checks, im_records, jsons, lf_records, scores
+from sftrun_data import checks, im_records, jsons, lf_records, raw_conversations, scores
 from sftrun_data.conversations import Conversation, Provenance, ToolCall, Turn
 from sftrun_data.exclusions import LeftOut
 from sftrun_data.families import family_of
@@ -165,7 +165,8 @@ def test_a_reader_of_logs(
         reader.claims(place)
         assert all(isinstance(path, Path) for path in reader.inputs(place))
         try:
-            _consume(reader.read(place, form=form, branches="All"), template)
+            read = reader.read(place, form=form, branches="All")
+            _consume(map(raw_conversations.whole, read), template)
         except LeftOut as left:
             assert left.reason
 
@@ -247,7 +248,8 @@ def test_a_request_whose_messages_are_none_is_passed_over(tmp_path: Path, messag
         tmp_path / "a" / "litellm-trajectory.jsonl", "\n".join(map(json.dumps, lines))
     ).parent
     place = Place(source="s", trial="trial", instance="i", root=tmp_path, folder=agent)
-    found = list(READERS["ClaudeCode"].read(place, form="AsSpoken", branches="All"))
+    read = READERS["ClaudeCode"].read(place, form="AsSpoken", branches="All")
+    found = list(map(raw_conversations.whole, read))
     assert [turn.text for turn in found[0].turns if turn.role == "assistant"] == ["A"]
     assert "LinesSkipped" in found[0].notes
 

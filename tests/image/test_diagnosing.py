@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.image import supervisor_fakes as fakes
 
+from sftrun_api import diagnoses
 from sftrun_api.diagnoses import Diagnosis, Severity
 from sftrun_trainer import diagnosing, steps
 from sftrun_trainer.diagnosing import EVERY_SECONDS, Diagnoser, Situation
@@ -108,6 +112,31 @@ def test_it_looks_now_and_then_and_always_at_the_end(tmp_path: Path) -> None:
     assert [each.rule for each in made.look(Situation(total_steps=200))] == ["LossBarelyMoves"]
     out_of_memory = made.look(Situation(total_steps=200, out_of_memory=True))
     assert {"OutOfMemoryAdvice", "LossBarelyMoves"} <= {each.rule for each in out_of_memory}
+
+
+def test_two_who_ask_at_once_get_the_same_answer_from_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _, _ = diagnoser(tmp_path, [record(step, 1.5) for step in range(1, 201)])
+    looks, looking, go_on = list[int](), threading.Event(), threading.Event()
+    real = diagnoses.diagnose
+
+    def slow(*given: Any) -> tuple[Diagnosis, ...]:
+        looks.append(1)
+        looking.set()
+        assert go_on.wait(60)
+        return real(*given)
+
+    monkeypatch.setattr(diagnoses, "diagnose", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(made.look, Situation(total_steps=200))
+        assert looking.wait(60)
+        second = pool.submit(made.look, Situation(total_steps=200))
+        # The second must not be told "nothing is wrong" while the first still looks.
+        assert not wait([second], timeout=0.2).done
+        go_on.set()
+        assert first.result(60) == second.result(60) != ()
+    assert len(looks) == 1
 
 
 def test_the_settings_are_the_run_s(tmp_path: Path) -> None:

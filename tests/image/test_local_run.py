@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from tests.image import local_runs
 from tests.image.supervisor_fakes import wait_until
 
-from sftrun_trainer import forecasts, processes, steps
+from sftrun_trainer import checkpoints, forecasts, processes, seals, steps
 
 pytestmark = [pytest.mark.llamafactory, pytest.mark.timeout(1200)]
 MINUTES = 600.0
@@ -45,6 +47,20 @@ def test_the_report_says_what_lies_on_disk(undisturbed: local_runs.Trainer) -> N
     assert report.outputs.model_path == str(folder)
     assert {check.group: check.result for check in report.checks if check.result != "Pass"} == {}
     assert len(undisturbed.termination.read_bytes()) <= 4096
+
+
+def test_its_checkpoints_are_sealed_and_a_flipped_bit_is_seen(
+    undisturbed: local_runs.Trainer, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(undisturbed.folder, tmp_path / "copy")
+    for path in (copy / "checkpoint-10", copy / "checkpoint-12"):
+        assert seals.read(path) is not None
+        assert checkpoints.fault_of(path, world_size=2) is None
+        shard = next(path.rglob("*optim_states.pt"))
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+        assert f"{shard.parent.name}/{shard.name}" in (checkpoints.fault_of(path, world_size=2) or "")
 
 
 def test_a_checkpoint_takes_the_disk_that_was_forecast(

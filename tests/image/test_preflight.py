@@ -18,7 +18,7 @@ from sftrun_api.preflights import Group
 from sftrun_api.reasons import Reason
 from sftrun_api.statuses import Check
 from sftrun_data import errors, requests
-from sftrun_trainer import calls, endings, events, folders, reporting
+from sftrun_trainer import calls, endings, events, folders, reporting, weights
 from sftrun_trainer.calls import StageFailure
 from sftrun_trainer.failures import failure
 from sftrun_trainer.preflight import early, findings, hubs, imports, machines, models, places, starts
@@ -302,7 +302,7 @@ def _adapter(root: Path, **config: Any) -> None:
     folder = root / "workspace" / "runs" / "a"
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text(json.dumps({"r": 8, "lora_alpha": 16, **config}))
-    (folder / "adapter_model.bin").write_bytes(b"x")
+    (folder / "adapter_model.bin").write_bytes(weights.PICKLE)
 
 
 @pytest.mark.parametrize(
@@ -447,6 +447,40 @@ def test_every_mistake_is_told_before_the_first_ends_the_run(tmp_path: Path) -> 
     assert error.message.startswith("4 checks failed")
     assert "training.cutoffLen 512" in error.message
     assert lines["Model/files"].result == "Pass"
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (os.mkfifo, ("is neither a folder nor a regular file", "name one of the two")),
+        (_loop, ("cannot be read", "symbolic links")),
+        (
+            lambda path: path.write_text("[]"),
+            ("may not be read by uid", "mode 0644", "infrastructure.securityContext"),
+        ),
+    ],
+    ids=["a pipe", "a link to itself", "another user's"],
+)
+def test_a_source_that_is_there_and_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object], words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "workspace" / "data.json"
+    path.parent.mkdir()
+    make(path)
+    if path.is_file():
+        path.chmod(0o644)
+        monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may be root, whom nothing is denied
+    lines, error = _first_checks(tmp_path)
+    assert error is not None
+    assert (error.reason, error.final) == (Reason.UNREADABLE_SOURCE, True)
+    line = lines["Source/readable source-1"]
+    assert (line.result, line.message) == ("Fail", error.message)
+    for word in ("sources[0].files.paths", str(path), *words):
+        assert word in error.message
 
 
 def test_sources_that_cannot_be_asked_for_are_a_line_too(

@@ -113,6 +113,22 @@ def test_half_a_set_is_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "text"),
+    [("tokenizer.json", "{"), ("tokenizer_config.json", "[]")],
+)
+def test_a_model_whose_tokenizer_cannot_be_loaded_is_refused(tmp_path: Path, file: str, text: str) -> None:
+    made = training_runs.make(tmp_path)
+    model = Path(str(made.run.resolved.model_path))
+    (model / file).write_text(text)
+    with pytest.raises(StageFailure) as caught:
+        made.register()
+    assert (caught.value.reason, caught.value.final) == (Reason.BAD_MODEL, True)
+    for word in (str(model), "its tokenizer", "put its files there again"):
+        assert word in caught.value.message
+    assert not list(Path(made.run.resolved.workspace, ".cache").rglob("*.arrow"))
+
+
+@pytest.mark.parametrize(
     ("overlong", "truncated", "excluded", "num_samples"),
     [
         ("CutAtTurn", 1, [{"reason": "Overlong", "count": 1}], 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,8 @@ def test_a_finished_run_started_again_does_nothing_and_says_the_same(cluster: fa
 def test_the_mode_says_which_stages_run(cluster: fakes.Cluster, mode: str, expected: tuple[str, ...]) -> None:
     code, pod = cluster.finish(run=fakes.run_file(cluster.workspace, mode=mode))
     assert (code, tuple(pod.did())) == (0, expected)
-    assert (pod.report().outputs is None) == (mode != "Train")
+    outputs = pod.report().outputs
+    assert (outputs is None or outputs.model_path is None) == (mode != "Train")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -121,6 +123,20 @@ def test_sigterm_gives_training_the_time_to_save(cluster: fakes.Cluster) -> None
     assert (pod.wait(), pod.did()[-1]) == (75, "saved")
     entry = last_start(pod)
     assert (entry.stage, entry.step, entry.advanced, entry.cause) == ("Train", 2, True, "Stopped")
+
+
+def test_training_is_stopped_as_by_sigterm_when_whoever_holds_it_is_killed(cluster: fakes.Cluster) -> None:
+    with subprocess.Popen(["sleep", "600"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        pod = cluster.start(
+            {"Train": [["steps", 1, 2, 4], ["save_when_stopped", 2], ["mark", "ready"], ["hang"]]},
+            run=fakes.run_file(cluster.workspace, lifecycle={"terminationGracePeriodSeconds": 30}),
+            options={"tied_to": holder.stdout.fileno()},
+        )
+        pod.did_so_far("ready")
+        assert pod.process.poll() is None
+        holder.kill()
+        assert (pod.wait(), pod.did()[-1], pod.report().outcome) == (75, "saved", "Stopped")
 
 
 def test_training_that_ignores_sigterm_is_killed_within_the_grace_period(cluster: fakes.Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 from tests.image import supervisor_fakes as fakes
 
-from sftrun_api.reports import Outcome, Report, Stage
+import tiny_model
+from sftrun_api.reports import REPORT_VERSION, Outcome, Report, Stage
 from sftrun_trainer import (
     children,
     collect,
@@ -29,7 +31,6 @@ from sftrun_trainer import (
     oom,
     preflights,
     processes,
-    stalls,
     tenancies,
     wakes,
 )
@@ -372,27 +373,6 @@ def test_without_a_timeout_nothing_stalls() -> None:
     assert not beats.stalled()
 
 
-def test_stacks_are_asked_for_without_killing_anybody() -> None:
-    sleeper = subprocess.Popen(
-        [sys.executable, "-c", "import select; print(flush=True); select.select([], [], [], 60)"],
-        env={**os.environ, processes.MARK: "stack-test"},
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert sleeper.stdout is not None
-        sleeper.stdout.readline()
-        assert processes.marked("stack-test") == (sleeper.pid,)
-        said: list[str] = []
-        stalls.dump("stack-test", note=said.append)
-        assert sleeper.poll() is None
-        assert said and str(sleeper.pid) in said[0]
-        assert processes.kill_marked("stack-test") == 1
-        assert sleeper.wait(30) == -9
-    finally:
-        sleeper.kill()
-        sleeper.wait()
-
-
 @pytest.mark.parametrize(
     ("payload", "valid"),
     [
@@ -456,3 +436,41 @@ def test_a_report_that_is_not_there_or_not_ours_is_none(tmp_path: Path, content:
 def test_another_runs_report_is_not_taken(cluster: fakes.Cluster, tmp_path: Path) -> None:
     cluster.finish()
     assert collected(tmp_path, fakes.run_file(cluster.workspace, uid="uid-later")) == (64, None)
+
+
+def _retold(pod: fakes.Pod, **change: Any) -> None:
+    """Makes the run's report one of another version."""
+    path = pod.folder / folders.REPORT_FILE
+    value = json.loads(path.read_text()) | {"formatVersion": 9, "stage": "Elsewhere"}
+    path.write_text(json.dumps(value | change))
+
+
+def test_a_report_of_another_version_is_judged_by_the_weights(cluster: fakes.Cluster, tmp_path: Path) -> None:
+    _, pod = cluster.finish()
+    _retold(pod)
+    assert collected(tmp_path, pod.run) == (64, None), "no weights"
+    tiny_model.make(Path(pod.run.resolved.output_dir))
+    code, report = collected(tmp_path, pod.run)
+    assert code == 0 and report is not None and report.outputs is not None
+    assert (report.format_version, report.outcome) == (REPORT_VERSION, "Succeeded")
+    assert report.outputs.model_path == pod.run.resolved.output_dir
+    assert "version 9" in report.message
+
+
+def test_a_report_of_another_version_and_another_run_is_not_taken(
+    cluster: fakes.Cluster, tmp_path: Path
+) -> None:
+    _, pod = cluster.finish()
+    tiny_model.make(Path(pod.run.resolved.output_dir))
+    _retold(pod, run={"namespace": "team", "name": "quick", "uid": "uid-later", "attempt": 1})
+    assert collected(tmp_path, pod.run) == (64, None)
+    _retold(pod, run=None)
+    assert collected(tmp_path, pod.run) == (64, None)
+
+
+def test_the_log_s_first_lines_say_what_the_image_holds_and_what_accelerates(
+    cluster: fakes.Cluster,
+) -> None:
+    _, pod = cluster.finish(environment={"FAKE_GPUS": "8 of 8: NVIDIA H100, driver 570"})
+    first = pod.text().splitlines()[:3]
+    assert "sftrun: GPU Pass: devices: 8 of 8: NVIDIA H100, driver 570" in first

@@ -211,6 +211,16 @@ def test_a_curve_file_is_read_again_only_when_it_changed(tmp_path: Path) -> None
     assert json.loads(found.read())["numSteps"] == 2
 
 
+def test_a_curve_says_where_it_was_gone_on_with(tmp_path: Path) -> None:
+    """A pod that repeats steps, and one of the next attempt that repeats none."""
+    path = tmp_path / steps.STEPS_FILE
+    with steps.StepWriter(path) as writer:
+        for step, attempt in ((1, 1), (2, 1), (3, 1), (2, 1), (3, 1), (4, 2)):
+            writer.append(record(step, attempt=attempt))
+    value = json.loads(curves.CurveFile(tail=Tail(path), run=RUN).read())
+    assert value["restarts"] == [2, 4]
+
+
 def account() -> reporting.Account:
     return reporting.Account(run=RUN, pod_uid="p", pod_name="pod", now=lambda: 1_700_000_000.0)
 

@@ -261,6 +261,7 @@ def test_verdicts(how: ChildEnding, failure: FailureLine | None, outcome: str, r
         failure=failure,
         silent_for=1800.0,
         folder=Path("/w/out"),
+        model="/w/models/m",
         memory_limit=1 << 31,
     )
     assert (found.outcome, found.reason) == (outcome, reason)

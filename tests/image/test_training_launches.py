@@ -86,7 +86,7 @@ ONLINE: dict[str, Any] = {
 }
 
 
-def _refuses() -> str:
+def _refuses(_: str | None) -> str:
     raise ConnectionError("no route")
 
 
@@ -95,12 +95,12 @@ def _refuses() -> str:
     [
         ({}, _refuses, "disabled", "Pass"),
         ({"tracking": {"wandb": {"mode": "Offline"}}}, _refuses, "offline", "Pass"),
-        (ONLINE, lambda: "team", "online", "Pass"),
+        (ONLINE, lambda _: "team", "online", "Pass"),
         (ONLINE, _refuses, "offline", "Warn"),
     ],
 )
 def test_a_server_that_does_not_answer_is_a_warning_and_the_run_goes_on_offline(
-    tmp_path: Path, options: dict[str, Any], ask: Callable[[], str], mode: str, result: str
+    tmp_path: Path, options: dict[str, Any], ask: Callable[[str | None], str], mode: str, result: str
 ) -> None:
     made, _ = launched(tmp_path, **options)
     found, line = trackings.check(made.run, ask=ask)

@@ -5,8 +5,11 @@ One undisturbed run is shared; what the others must equal is read from it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +23,17 @@ from tests.image import training_runs
 from tests.image.training_runs import TrainingRun
 
 from sftrun_api.names import ENV_POD_UID
-from sftrun_trainer import checkpoints, events, figures, launches, processes, results, steps, training_ends
+from sftrun_trainer import (
+    checkpoints,
+    events,
+    figures,
+    launches,
+    processes,
+    results,
+    signatures,
+    steps,
+    training_ends,
+)
 
 pytestmark = [pytest.mark.llamafactory, pytest.mark.timeout(900)]
 
@@ -126,26 +139,114 @@ def test_what_it_leaves_is_found(undisturbed: TrainingRun) -> None:
     assert end.ending == "Completed"
 
 
-def test_killed_at_once_it_resumes_and_equals_the_undisturbed_run(
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kills torchrun and its ranks at once, as the end of a container does."""
+    for pid in (*processes.children_of(process.pid), process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+MOMENTS = os.environ.get("SFTRUN_KILL_MOMENTS", "checkpoint-6/global_step6/*").split(", ")
+"""The files whose appearing is answered with a kill, one start after another; any number may be given."""
+
+
+def test_killed_while_a_checkpoint_is_written_it_resumes_and_equals_the_undisturbed_run(
     tmp_path: Path, undisturbed: TrainingRun
 ) -> None:
     made = registered(tmp_path)
-    process = start(made)
-    wait_for(made, process, lambda event: isinstance(event, events.Step) and event.record.step == 8)
-    for pid in (*processes.children_of(process.pid), process.pid):
-        os.kill(pid, signal.SIGKILL)
-    assert not finish(made, process).succeeded
-    # Half a checkpoint of a later step must mislead nobody.
-    torn = made.output / "checkpoint-9"
-    torn.mkdir(exist_ok=True)
-    (torn / "trainer_state.json").write_text('{"global_step":')
-    found = checkpoints.find_last_complete(made.output, world_size=2)
-    assert found is not None
-    assert found.step == 6
+    for moment in MOMENTS:
+        process = start(made)
+        while process.poll() is None and not any(made.output.glob(moment)):
+            time.sleep(0.001)
+        assert process.poll() is None, (made.root / "train.log").read_text()[-3000:]
+        kill(process)
+        assert not results.judge(made.run, state_dir=made.call.state_dir, total_steps=12).succeeded
+        step = int(moment.partition("/")[0].removeprefix("checkpoint-"))
+        found = checkpoints.find_last_complete(made.output, world_size=2)
+        assert found is not None
+        assert found.step in (step - 3, step)
     assert finish(made, start(made)).succeeded
     assert losses(made) == losses(undisturbed)
     weights = "model.safetensors"
     assert (made.output / weights).read_bytes() == (undisturbed.output / weights).read_bytes()
+
+
+def test_of_a_checkpoint_written_in_any_order_up_to_any_byte_only_the_whole_is_whole(
+    tmp_path: Path, undisturbed: TrainingRun
+) -> None:
+    """Two processes write at once, in an order of their own, and a kill may come at any byte."""
+    whole = undisturbed.output / "checkpoint-12"
+    names = sorted(path.relative_to(whole).as_posix() for path in whole.rglob("*") if path.is_file())
+    needed = {
+        name
+        for name in names
+        if name in ("model.safetensors", "trainer_state.json", "latest")
+        or name.startswith(("rng_state", "global_step"))
+    }
+    assert len(needed) == 3 + 2 + 4
+    assert checkpoints.fault_of(whole, world_size=2) is None
+    chance = random.Random(20261129)
+    counts = {True: 0, False: 0}
+    for number in range(150):
+        order = chance.sample(names, len(names))
+        written, cut = order[: (end := chance.randint(len(names) // 2, len(names)))], order[end : end + 1]
+        copy = tmp_path / str(number) / "checkpoint-12"
+        for name in written + cut:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(whole / name, copy / name) if name in written else shutil.copyfile(
+                whole / name, copy / name
+            )
+        for name in cut:
+            os.truncate(copy / name, chance.randrange((copy / name).stat().st_size))
+        complete = needed <= set(written)
+        counts[complete] += 1
+        fault = checkpoints.fault_of(copy, world_size=2)
+        assert (fault is None) <= complete, (written, cut)
+        assert complete <= (fault is None or any(name in fault for name in cut)), fault
+        shutil.rmtree(copy.parent)
+    assert min(counts.values()) > 5
+
+
+def test_a_disk_that_fills_up_while_a_checkpoint_is_written(tmp_path: Path, undisturbed: TrainingRun) -> None:
+    made = registered(tmp_path)
+    shutil.copytree(made.output, tmp_path / "state")
+    one = sum(p.stat().st_size for p in (undisturbed.output / "checkpoint-12").rglob("*") if p.is_file())
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={int(one * 1.7)}", "tmpfs", str(made.output)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        return  # only root may; what the errors lead to is tested without a mount, too
+    try:
+        shutil.copytree(tmp_path / "state", made.output, dirs_exist_ok=True)
+        assert not finish(made, start(made)).succeeded
+        finding = signatures.find((made.root / "train.log").read_text())
+        assert finding is not None
+        assert (finding.reason, finding.final) == ("WorkspaceFull", False)
+        found = checkpoints.find_last_complete(made.output, world_size=2)
+        assert found is not None
+        assert found.step == 3
+        subprocess.run(["mount", "-o", f"remount,size={one * 8}", str(made.output)], check=True)
+        assert finish(made, start(made)).succeeded, (made.root / "train.log").read_text()[-3000:]
+        assert losses(made) == losses(undisturbed)
+    finally:
+        subprocess.run(["umount", "--lazy", str(made.output)], check=True)
+
+
+def test_a_loss_that_is_no_number_is_seen_and_ends_a_run_that_wants_it(tmp_path: Path) -> None:
+    """LLaMA-Factory's own log would show 0.0 for it."""
+    from safetensors.torch import load_file, save_file
+
+    made = training_runs.make(tmp_path, processes=1, lifecycle={"stopOn": ["NaN"]})
+    weights = Path(str(made.run.resolved.model_path)) / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["model.norm.weight"].fill_(float("nan"))
+    save_file(tensors, weights, metadata={"format": "pt"})
+    made.register()
+    assert not finish(made.own(), start(made)).succeeded
+    (failure,) = [event for event in made.events() if isinstance(event, events.Failure)]
+    assert (failure.reason, failure.final) == ("NonFiniteLoss", True)
+    assert "since step 1" in failure.message
+    (first,) = curve(made).steps
+    assert (first.step, first.loss, first.non_finite) == (1, None, True)
 
 
 def test_a_stop_saves_soon_and_the_run_goes_on_from_there(tmp_path: Path, undisturbed: TrainingRun) -> None:

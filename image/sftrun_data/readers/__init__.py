@@ -56,7 +56,8 @@ def reader_for(scaffold: str, places: Iterable[Place], *, field: str) -> Reader:
     claims: Counter[str] = Counter()
     unclaimed: list[Place] = []
     for place in islice(_with_logs(places), PLACES_LOOKED_AT):
-        found = [name for name, reader in READERS.items() if reader.claims(place)]
+        seen = place.looked_at()
+        found = [name for name, reader in READERS.items() if reader.claims(seen)]
         claims.update(found)
         unclaimed += [] if found else [place]
     if len(claims) == 1:

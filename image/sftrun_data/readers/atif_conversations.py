@@ -16,7 +16,8 @@ from typing import Any
 from sftrun_data import files
 from sftrun_data.conversations import Conversation, Role, Turn
 from sftrun_data.exclusions import LeftOut, Note
-from sftrun_data.readers import atif
+from sftrun_data.raw_conversations import RawConversation
+from sftrun_data.readers import atif, raw_atif
 from sftrun_data.readers.atif import Step, Trajectory
 from sftrun_data.readers.base import Place, Reader
 from sftrun_data.tools import Definition
@@ -48,11 +49,25 @@ def paths_of(place: Place) -> list[Path]:
     return [main, *(path for path in beside if path != main)]
 
 
-def conversations(place: Place, *, reader: Reader) -> Iterator[Conversation]:
+def conversations(place: Place, *, reader: Reader) -> Iterator[Conversation | RawConversation]:
     """Yields the trajectory of a place and its continuations, then those of its sub-agents: embedded, or in
     files beside it. Raises LeftOut for the first; others that cannot be read are passed over with a note."""
+    data = place.read(path_of(place))
+    if raw := raw_atif.parse(data):
+        frame = Conversation(
+            instance=place.instance,
+            provenance=place.provenance(path_of(place), reader=reader, part=0),
+            turns=(),
+            tools=raw.tools,
+            agent=raw.agent or reader.scaffold,
+            model=raw.model,
+            created=raw.created,
+            rewards=place.rewards,
+        )
+        yield RawConversation(frame, raw.turns, raw.searched)
+        return
     definitions: dict[str, tuple[Definition, ...]] = {}
-    for part, (path, trajectory, notes) in enumerate(_trajectories(place)):
+    for part, (path, trajectory, notes) in enumerate(_trajectories(place, data)):
         said = set(trajectory.notes) | notes
         # A continuation may leave out what its first file said of the same agent's tools.
         definitions.setdefault(trajectory.agent, trajectory.tools)
@@ -69,10 +84,10 @@ def conversations(place: Place, *, reader: Reader) -> Iterator[Conversation]:
         )
 
 
-def _trajectories(place: Place) -> Iterator[tuple[Path, Trajectory, set[str]]]:
+def _trajectories(place: Place, data: bytes) -> Iterator[tuple[Path, Trajectory, set[str]]]:
     """Yields trajectories, each once, with the file that holds it and what its own notes do not say."""
     main = path_of(place)
-    waiting = [(main, atif.parse(place.read(main)))]
+    waiting = [(main, atif.parse(data))]
     known = {main.name}
     while waiting:
         path, trajectory = waiting.pop(0)

@@ -6,8 +6,8 @@ conversations. It raises `LeftOut` for a place whose log cannot be used, and not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from sftrun_data import files, jsons
 from sftrun_data.conversations import Conversation, Provenance
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.long_lines import Line, LineTooLong, long_lines
+from sftrun_data.raw_conversations import RawConversation
 from sftrun_data.requests import Branches, ToolCallForm
 
 HEAD_BYTES = 65_536
@@ -40,6 +41,8 @@ class Place:
     """Number of the first conversation; later steps of a trial go on counting."""
     line: tuple[int, int] | None = None
     """Number and offset of this run's line of `file`, where a file holds a run a line."""
+    heads: dict[Path, bytes] | None = field(default=None, compare=False, repr=False)
+    """The beginnings of files, once they were read: for as long as readers are asked who knows the place."""
 
     def read(self, path: Path) -> bytes:
         """Returns a file's content, or this run's line of it. Raises LeftOut."""
@@ -104,6 +107,17 @@ class Place:
 
     def head(self, path: Path) -> bytes:
         """Returns the beginning of a file, nothing if it may not be read."""
+        if self.heads is None:
+            return self._head(path)
+        if path not in self.heads:
+            self.heads[path] = self._head(path)
+        return self.heads[path]
+
+    def looked_at(self) -> Place:
+        """Returns the place as it is for many looks at the same files: their beginnings are read once."""
+        return replace(self, heads={})
+
+    def _head(self, path: Path) -> bytes:
         try:
             real = files.confine(path, root=self.root)
             if not files.is_file(real):
@@ -128,6 +142,16 @@ class Place:
         )
 
 
+def numbered(paths: Iterable[Path], *, of: str) -> Iterator[tuple[int, Path]]:
+    """Yields the files of runs that have one each, with the numbers of their conversations. Raises LeftOut
+    where there is none; `of` says whose."""
+    part = -1
+    for part, path in enumerate(paths):
+        yield part, path
+    if part < 0:
+        raise LeftOut(Reason.NO_TRAJECTORY, f"no trajectory of {of}")
+
+
 def _buffer_size(path: Path) -> int:
     """Lines of request logs are megabytes long: in small pieces, reading them takes as long as parsing."""
     return min(max(path.stat().st_size, _MIN_BUFFER), _MAX_BUFFER)
@@ -150,5 +174,7 @@ class Reader(Protocol):
     def claims(self, place: Place) -> bool:
         """Whether the place holds this scaffold's logs, judged by names and the beginning of files."""
 
-    def read(self, place: Place, *, form: ToolCallForm, branches: Branches) -> Iterator[Conversation]:
+    def read(
+        self, place: Place, *, form: ToolCallForm, branches: Branches
+    ) -> Iterator[Conversation | RawConversation]:
         """Yields the conversations of a place. Raises LeftOut."""

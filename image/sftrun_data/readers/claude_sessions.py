@@ -19,9 +19,9 @@ from typing import Any
 from sftrun_data import files, jsons
 from sftrun_data.conversations import Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
-from sftrun_data.readers import chat_messages
+from sftrun_data.readers import chat_messages, raw_claude_sessions
 from sftrun_data.readers.base import Place
-from sftrun_data.readers.sessions import Session
+from sftrun_data.readers.sessions import RawTurns, Session
 
 _EVENT = re.compile(rb'"type"\s*:\s*"(user|assistant|summary|system)"')
 _SHAPE = re.compile(rb'"(parentUuid|isSidechain|sessionId|cwd)"')
@@ -69,8 +69,29 @@ def is_session(head: bytes) -> bool:
 def histories(place: Place) -> Iterator[tuple[Path, Session]]:
     """Yields the histories of every session file of a place. Raises LeftOut."""
     for path in session_files(place):
-        for session in _sessions(place, path):
+        raw = _raw_session(place, path)
+        for session in [raw] if raw else _sessions(place, path):
             yield path, session
+
+
+def _raw_session(place: Place, path: Path) -> Session | None:
+    """Returns the history of a session file with nothing unusual in it, its texts left as JSON."""
+    try:
+        if files.confine(path, root=place.root).stat().st_size > raw_claude_sessions.MOST_BYTES:
+            return None
+        raw = raw_claude_sessions.parse(place.read(path))
+    except (LeftOut, OSError):
+        return None  # reading it the other way says why
+    if raw is None:
+        return None
+    return Session(
+        turns=(),
+        model=raw.model,
+        created=raw.created,
+        lines=raw.lines,
+        notes=frozenset(),
+        raw=RawTurns(raw.turns, raw.searched),
+    )
 
 
 def _sessions(place: Place, path: Path) -> Iterator[Session]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sftrun_data import files
 from sftrun_data.conversations import Conversation
+from sftrun_data.raw_conversations import RawConversation
 from sftrun_data.readers import atif_conversations
 from sftrun_data.readers.base import Place, Reader
 from sftrun_data.requests import Branches, ToolCallForm
@@ -43,7 +44,9 @@ class WithExport:
             return True
         return self.claims_export and not self._holds_own(place) and self._is_export(place)
 
-    def read(self, place: Place, *, form: ToolCallForm, branches: Branches) -> Iterator[Conversation]:
+    def read(
+        self, place: Place, *, form: ToolCallForm, branches: Branches
+    ) -> Iterator[Conversation | RawConversation]:
         """Yields the conversations of a place. Raises LeftOut."""
         if not self._holds_own(place) and self._is_export(place):
             yield from atif_conversations.conversations(place, reader=self)

@@ -15,10 +15,9 @@ from typing import Any
 
 from sftrun_data import files
 from sftrun_data.conversations import Conversation
-from sftrun_data.exclusions import LeftOut, Reason
 from sftrun_data.formats import values
 from sftrun_data.readers import chat_messages
-from sftrun_data.readers.base import Place
+from sftrun_data.readers.base import Place, numbered
 from sftrun_data.readers.codex import Rollout
 from sftrun_data.requests import Branches, ToolCallForm
 
@@ -58,10 +57,7 @@ class MiniSWEAgent:
         branches: Branches,  # noqa: ARG002 - a trajectory is a line
     ) -> Iterator[Conversation]:
         """Yields one conversation a file. Raises LeftOut."""
-        paths = self.inputs(place)
-        if not paths:
-            raise LeftOut(Reason.NO_TRAJECTORY, "no trajectory of mini-swe-agent")
-        for part, path in enumerate(paths):
+        for part, path in numbered(self.inputs(place), of="mini-swe-agent"):
             yield self._conversation(place, path, part)
 
     def _conversation(self, place: Place, path: Path, part: int) -> Conversation:

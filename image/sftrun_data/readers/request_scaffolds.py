@@ -16,6 +16,7 @@ from pathlib import Path
 from sftrun_data import files
 from sftrun_data.conversations import Conversation
 from sftrun_data.exclusions import LeftOut, Note
+from sftrun_data.raw_conversations import RawConversation
 from sftrun_data.readers import (
     atif_conversations,
     claude_sessions,
@@ -83,7 +84,9 @@ class RequestScaffold:
             return self.own_logs.is_session(head)
         return self._is_meant(place, head)
 
-    def read(self, place: Place, *, form: ToolCallForm, branches: Branches) -> Iterator[Conversation]:
+    def read(
+        self, place: Place, *, form: ToolCallForm, branches: Branches
+    ) -> Iterator[Conversation | RawConversation]:
         """Yields one conversation a history: the main agent's and those of its sub-agents. Raises LeftOut."""
         requests = self._requests(place, form=form, branches=branches)
         if requests is None:
@@ -124,7 +127,7 @@ class RequestScaffold:
             self._holds_sessions(place) or atif_conversations.is_of(place, self.agents)
         )
 
-    def _read_own(self, place: Place, branches: Branches) -> Iterator[Conversation]:
+    def _read_own(self, place: Place, branches: Branches) -> Iterator[Conversation | RawConversation]:
         path = place.file or place.folder / LOG
         if path.suffix != ".json" and self.own_logs.session_files(place):
             yield from self._read_sessions(place, branches)
@@ -160,7 +163,7 @@ class RequestScaffold:
                 notes=history.notes,
             )
 
-    def _read_sessions(self, place: Place, branches: Branches) -> Iterator[Conversation]:
+    def _read_sessions(self, place: Place, branches: Branches) -> Iterator[Conversation | RawConversation]:
         for part, (path, session) in enumerate(self.own_logs.histories(place)):
             if session.superseded and branches == "Longest":
                 continue
@@ -168,7 +171,7 @@ class RequestScaffold:
             if session.rewound:
                 notes.add(Note.BRANCHES_DROPPED if branches == "Longest" else Note.TURNS_TRAINED_AGAIN)
             turns = without_tool_errors(session.turns, notes)
-            yield Conversation(
+            conversation = Conversation(
                 instance=place.instance,
                 provenance=place.provenance(path, reader=self, part=part, lines=session.lines),
                 turns=tuple(turns),
@@ -180,6 +183,8 @@ class RequestScaffold:
                 rewards=place.rewards,
                 notes=frozenset(notes),
             )
+            raw = session.raw
+            yield RawConversation(conversation, raw.turns, raw.searched) if raw else conversation
 
     def _holds_calls(self, place: Place) -> bool:
         calls = telemetry.call_files(place)[:1]

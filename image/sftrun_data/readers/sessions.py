@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sftrun_data import tools
 from sftrun_data.conversations import Turn
+from sftrun_data.raw_conversations import RawTurn
 from sftrun_data.readers.base import Place
 
 
@@ -27,6 +28,16 @@ class Session:
     """There are other histories with the same beginning, which were given up."""
     superseded: bool = field(default=False)
     """One of those is longer."""
+    raw: RawTurns | None = field(default=None)
+    """In place of the turns, where their texts were left as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawTurns:
+    """Turns whose texts are JSON, and where these stand."""
+
+    turns: tuple[RawTurn, ...]
+    searched: tuple[bytes, ...]
 
 
 class SessionLogs(Protocol):

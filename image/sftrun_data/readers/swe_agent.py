@@ -17,7 +17,7 @@ from sftrun_data.conversations import Conversation, Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.formats import values
 from sftrun_data.readers import chat_messages
-from sftrun_data.readers.base import Place
+from sftrun_data.readers.base import Place, numbered
 from sftrun_data.requests import Branches, ToolCallForm
 
 SUFFIX = ".traj"
@@ -58,10 +58,7 @@ class SWEAgent:
         branches: Branches,  # noqa: ARG002 - a trajectory is a line
     ) -> Iterator[Conversation]:
         """Yields one conversation a file. Raises LeftOut."""
-        paths = self.inputs(place)
-        if not paths:
-            raise LeftOut(Reason.NO_TRAJECTORY, "no trajectory of SWE-agent")
-        for part, path in enumerate(paths):
+        for part, path in numbered(self.inputs(place), of="SWE-agent"):
             yield self._conversation(place, path, part)
 
     def _conversation(self, place: Place, path: Path, part: int) -> Conversation:

@@ -1,0 +1,130 @@
+"""Strings that stay as they stand in JSON: cut out of a log and pasted into a record, never made Python's.
+
+A string in JSON has many spellings. Records have one, that of `orjson`: characters as they are, and the short
+escapes. Most logs spell alike; what does not is spelt anew. So equal texts are equal bytes here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import orjson
+import stringzilla
+from msgspec import Raw
+
+_LONG_ESCAPES = re.compile(rb"\\[\\u]")
+"""And a backslash that is one itself, so that what stands behind it is not taken for one."""
+
+
+class Unusual(Exception):
+    """The long way is to be taken: what is met here is not read, or not written, in the short one."""
+
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
+"""What is raised for logs that may still be read with more patience."""
+EMPTY = b'""'
+"""The string without a character."""
+_AT_ONCE = 64 * 1024
+"""Bytes that are checked at once: they stay in the cache."""
+_OTHER_SPELLINGS = (b"\\u", b"\\/")
+"""Stand in every string that a record spells in another way (and behind some backslashes, which does no
+harm)."""
+_SEARCHED_AS_THEY_ARE = re.compile(r'[^\x00-\x20"\\nrtbfu/][^\x00-\x1f"\\]*')
+"""What looks the same within a string and within its JSON, and cannot begin with a part of an escape."""
+
+
+def is_spelt_like_ours(data: bytes) -> bool:
+    """Whether every string in well-formed JSON is spelt as records spell it."""
+    return not any(stringzilla.find(data, mark) >= 0 for mark in _OTHER_SPELLINGS)
+
+
+@dataclass(slots=True)
+class Spelling:
+    """Takes strings out of a document, and spells them as records do."""
+
+    is_ours: bool
+    respelt: list[bytes] = field(default_factory=list)
+    """What the document spells in another way."""
+
+    @classmethod
+    def of(cls, data: bytes) -> Spelling:
+        """Returns how the strings of a document are spelt. Raises UnicodeDecodeError for one that is not in
+        UTF-8: its structure may be in order all the same."""
+        check_utf8(data)
+        return cls(is_spelt_like_ours(data))
+
+    def string(self, raw: Raw) -> bytes:
+        """Returns a string of JSON with its quotes, `EMPTY` for null or nothing. Raises Unusual for any other
+        value, orjson.JSONDecodeError for half a surrogate pair."""
+        string = bytes(raw)
+        if string[:1] != b'"':
+            if string and string != b"null":
+                raise Unusual
+            return EMPTY
+        if self.is_ours or is_spelt_like_ours(string):
+            return string
+        self.respelt.append(orjson.dumps(orjson.loads(string)))
+        return self.respelt[-1]
+
+    def take_value(self, value: Any) -> None:
+        """Takes the strings in a value that is not left as JSON."""
+        self.respelt.append(orjson.dumps(value))
+
+
+def check_utf8(data: bytes) -> None:
+    """Raises UnicodeDecodeError for bytes that are not UTF-8."""
+    view, at, end = memoryview(data), 0, len(data)
+    while at < end:
+        stop = min(at + _AT_ONCE, end)
+        at += codecs.utf_8_decode(view[at:stop], "strict", stop == end)[1]
+
+
+def num_bytes(strings: bytes) -> int:
+    """Returns how many bytes of UTF-8 the content of strings takes that are spelt as records spell them; what
+    stands around them is counted as it is."""
+    count = stringzilla.count  # several times as fast as that of `bytes`
+    length: int = len(strings) - count(strings, b"\\") + count(strings, b"\\\\")
+    if stringzilla.find(strings, b"\\u") < 0:
+        return length
+    # A control character is one byte, written as six; one of them is gone already.
+    return length - 4 * _LONG_ESCAPES.findall(strings).count(b"\\u")
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """Finds any of several texts in strings that are spelt as records spell them."""
+
+    alone: tuple[bytes, ...]
+    patterns: tuple[re.Pattern[bytes], ...]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Markers | None:
+        """Returns what finds the texts, None if some of them cannot be found so."""
+        wanted = sorted({text for text in texts if text}, key=lambda text: (-len(text), text))
+        if not all(map(_SEARCHED_AS_THEY_ARE.fullmatch, wanted)):
+            return None
+        alike: dict[str, list[str]] = {}
+        for text in wanted:
+            alike.setdefault(text[0], []).append(text)
+        # A pattern that can only begin with one character is looked for at the speed of memory.
+        return cls(
+            alone=tuple(group[0].encode() for group in alike.values() if len(group) == 1),
+            patterns=tuple(
+                re.compile(
+                    f"{re.escape(first)}(?:{'|'.join(re.escape(text[1:]) for text in group)})".encode()
+                )
+                for first, group in alike.items()
+                if len(group) > 1
+            ),
+        )
+
+    def are_in(self, data: bytes) -> bool:
+        """Whether one of them stands in the data."""
+        return any(text in data for text in self.alone) or any(
+            pattern.search(data) for pattern in self.patterns
+        )
