@@ -7,14 +7,25 @@ out colours and movement by itself where the stream is no terminal or NO_COLOR i
 from __future__ import annotations
 
 import functools
+import re
+import sys
 
 from rich.console import Console
+
+_UNPRINTABLE = re.compile(r"(?!\x1b\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of writing; colours apart."""
 
 
 @functools.cache
 def results() -> Console:
     """Returns the console of standard output."""
     return Console(highlight=False, soft_wrap=True)
+
+
+@functools.cache
+def screen() -> Console:
+    """Returns standard output as a screen: what is drawn in place is wrapped to its width."""
+    return Console(highlight=False)
 
 
 @functools.cache
@@ -33,3 +44,10 @@ def printable(text: str) -> str:
 def remark(text: str) -> None:
     """Tells the person something beside the result."""
     remarks().print(f"note: {printable(text)}", style="dim", markup=False)
+
+
+def harmless(line: str) -> str:
+    """Returns a line of a log for a terminal: its colours stay, what else it would obey is written out."""
+    if not sys.stdout.isatty():
+        return line
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line.rsplit("\r", 1)[-1])

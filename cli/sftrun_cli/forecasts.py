@@ -16,6 +16,8 @@ from sftrun_api.run_files import ResolvedValues
 from sftrun_api.specs import SFTRunSpec
 from sftrun_operator.plans import resolutions
 
+INDENT = 15
+"""Where what follows a title begins."""
 GIB = 1 << 30
 MOST_CONFIG = 64 * 1024 * 1024
 FLOPS_A_TOKEN = 6

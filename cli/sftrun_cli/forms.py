@@ -10,3 +10,12 @@ class Form(enum.StrEnum):
 
     YAML = "yaml"
     JSON = "json"
+
+
+class ListForm(enum.StrEnum):
+    """What `-o` takes where a result is a list of a cluster's objects."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"

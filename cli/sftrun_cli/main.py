@@ -7,12 +7,29 @@ those import nothing heavy at the top, so that `--help` and shell completion ans
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sftrun_cli.commands import convert, import_, lint, new, plan, render, run
+from sftrun_cli.commands import (
+    clean,
+    compare,
+    convert,
+    describe,
+    doctor,
+    import_,
+    lint,
+    logs,
+    new,
+    plan,
+    plot,
+    render,
+    run,
+    steer,
+    watch,
+)
 from sftrun_cli.errors import CommandError
 from sftrun_cli.exit_codes import ExitCode
 
@@ -27,13 +44,29 @@ app = typer.Typer(
     + ", ".join(f"{code.value} {code.name.lower()}" for code in ExitCode)
     + ".\nResults go to standard output, everything else to standard error.",
 )
-app.command(epilog=convert.EXAMPLES)(convert.convert)
-app.command(epilog=lint.EXAMPLES)(lint.lint)
-app.command(epilog=render.EXAMPLES)(render.render)
-app.command(epilog=new.EXAMPLES)(new.new)
-app.command(epilog=plan.EXAMPLES)(plan.plan)
-app.command(epilog=run.EXAMPLES)(run.run)
-app.command("import", epilog=import_.EXAMPLES)(import_.import_)
+_COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
+    ("new", new.new, new.EXAMPLES, "Write a first SFTRun, and say why."),
+    ("lint", lint.lint, lint.EXAMPLES, "Judge SFTRuns without a cluster."),
+    ("plan", plan.plan, plan.EXAMPLES, "Say what a run will come to."),
+    ("render", render.render, render.EXAMPLES, "Print what the operator would make."),
+    ("convert", convert.convert, convert.EXAMPLES, "Turn trajectories into training data."),
+    ("import", import_.import_, import_.EXAMPLES, "Take over another system's file."),
+    ("run", run.run, run.EXAMPLES, "Run an SFTRun on this machine."),
+    ("watch", watch.watch, watch.EXAMPLES, "Watch a run on the cluster, or all."),
+    ("describe", describe.describe, describe.EXAMPLES, "Curve, diagnosis, checks of a run."),
+    ("logs", logs.logs, logs.EXAMPLES, "Print the log of a run."),
+    ("plot", plot.plot, plot.EXAMPLES, "Draw loss curves of runs."),
+    ("compare", compare.compare, compare.EXAMPLES, "Say how runs differ, and which is better."),
+    ("suspend", steer.suspend, steer.SUSPEND_EXAMPLES, "Stop runs with a checkpoint."),
+    ("resume", steer.resume, steer.RESUME_EXAMPLES, "Go on with suspended runs."),
+    ("retry", steer.retry, steer.RETRY_EXAMPLES, "Try failed runs again."),
+    ("delete", steer.delete, steer.DELETE_EXAMPLES, "Delete runs; their files stay."),
+    ("clean", clean.clean, clean.EXAMPLES, "Free disk space in a workspace."),
+    ("doctor", doctor.doctor, doctor.EXAMPLES, "Look whether a cluster is fit."),
+)
+"""Name, function, examples, and the line of the list, which fits sixty columns."""
+for _name, _function, _examples, _line in _COMMANDS:
+    app.command(_name, epilog=_examples, short_help=_line)(_function)
 
 
 def _version(asked: bool) -> None:

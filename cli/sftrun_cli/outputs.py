@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -47,6 +47,12 @@ def documents(objects: Iterable[Any], *, form: Form) -> str:
         )
     whole = listed[0] if len(listed) == 1 else {"apiVersion": "v1", "kind": "List", "items": listed}
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def name(value: Mapping[str, Any]) -> str:
+    """Returns what `-o name` shows of an object, as kubectl does: `sftrun.sftrun.dev/x`."""
+    group = str(value.get("apiVersion", "")).rpartition("/")[0]
+    return f"{str(value['kind']).lower()}{'.' * bool(group)}{group}/{value['metadata']['name']}"
 
 
 def write(text: str) -> None:

@@ -6,6 +6,7 @@ The file is shown to `plan` as an object that was just applied, in a cluster whe
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from sftrun_cli import runs_in_files
@@ -34,25 +35,39 @@ class Rendering:
         return data
 
 
-def render(document: Document, *, namespace: str, config: OperatorConfig) -> Rendering:
+def render(
+    document: Document,
+    *,
+    namespace: str,
+    config: OperatorConfig,
+    uid: str = "",
+    pinned: Mapping[str, Any] | None = None,
+) -> Rendering:
     """Returns what the operator would create.
+
+    Args:
+        document: The run, as its file has it.
+        namespace: Where the file names none.
+        config: The operator's settings.
+        uid: Of the object on the cluster; absent: the file's.
+        pinned: What its status has pinned: the attempt, and image and values of an accepted spec.
 
     Raises:
         CommandError: the operator would refuse the spec; says why.
     """
     metadata = runs_in_files.metadata(document)
     spec = document.value.get("spec")
-    uid = metadata.get("uid")
+    given = uid or metadata.get("uid")
     run = Run(
         namespace=metadata.get("namespace") or namespace,
         name=runs_in_files.name_of(document),
-        uid=uid if isinstance(uid, str) and uid else UNKNOWN_UID,
+        uid=given if isinstance(given, str) and given else UNKNOWN_UID,
         resource_version="1",
         generation=1,
         created_at=0.0,
         deleting=False,
         spec=(spec | {"suspend": False}) if isinstance(spec, dict) else {},
-        status={},
+        status=dict(pinned or {}),
     )
     if not run.name:
         raise CommandError("metadata.name: is required and missing; add it")

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("-m", dest="module")
     for name in ("--config-dir", "--termination-log", "--host", "--port", "--credentials-dir"):
         parser.add_argument(name)
+    parser.add_argument("--stop-with-stdin", action="store_true")
     options = parser.parse_args()
     script = json.loads(os.environ["FAKE_TRAINER"])
     run = json.loads(Path(options.config_dir, "run.json").read_text())
@@ -45,6 +46,12 @@ def main() -> int:
     return int(script["exit"])
 
 
+def stop_with_stdin(stopped: Event) -> None:
+    while os.read(0, 4096):
+        continue
+    stopped.set()
+
+
 def wait(report: dict[str, Any], options: argparse.Namespace) -> int:
     stopped = Event()
 
@@ -64,6 +71,8 @@ def wait(report: dict[str, Any], options: argparse.Namespace) -> int:
 
     server = HTTPServer((options.host, int(options.port)), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
+    if options.stop_with_stdin:
+        Thread(target=stop_with_stdin, args=(stopped,), daemon=True).start()
     while not stopped.wait(60):
         pass
     Path(options.termination_log).write_text(

@@ -47,8 +47,10 @@ def sftrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
     def run(*arguments: Any) -> Done:
         monkeypatch.setattr(sys, "argv", ["sftrun", "convert", *map(str, arguments)])
+        consoles.results.cache_clear()  # one made before has taken its width from the terminal of then
         with pytest.raises(SystemExit) as ended:
             main()
+        consoles.results.cache_clear()
         told = capsys.readouterr()
         return Done(int(ended.value.code or 0), told.out, told.err)
 
@@ -98,6 +100,7 @@ def test_the_account_for_programs(sftrun: Sftrun, job: Path) -> None:
 
 def test_the_account_for_people(sftrun: Sftrun, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LINES", "50")
     done = sftrun(job, "--template", "qwen3", "--out", "data", "--stats", "--cutoff-len", 100_000)
     for told in (
         "2 records of 2 tasks",

@@ -33,7 +33,8 @@ def test_the_page_is_what_the_program_says(tmp_path: Path) -> None:
 def test_every_command_has_help_with_examples(name: str) -> None:
     done = CliRunner().invoke(app, [name, "--help"])
     assert done.exit_code == 0
-    assert f"sftrun {name} " in done.stdout.partition("Examples:")[2]
+    examples = done.stdout.partition("Examples:")[2]
+    assert f"sftrun {name} " in examples or f"kubectl sft {name}" in examples
     for parameter in COMMANDS.commands[name].params:
         assert parameter.help, f"{name} {parameter.name} has no help"
 

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console
+from tests.image.supervisor_fakes import wait_until
 
 from sftrun_api.reports import Report
+from sftrun_cli import sparklines
 from sftrun_cli.documents import objects
 from sftrun_cli.errors import CommandError
 from sftrun_cli.local import check_tables, displays, machines, specs
@@ -172,6 +174,17 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(workspace: Path, python: Path
     assert (first["uid"], first["attempt"], second["attempt"]) == (second["uid"], 1, 2)
 
 
+def test_a_command_that_is_killed_leaves_no_trainer_behind(workspace: Path, python: Path) -> None:
+    process = start(workspace, python, {"waits": True, "report": {"progress": {"stage": "Train", "step": 2}}})
+    status = workspace / "artifacts/model/small.status.yaml"
+    until(lambda: status.exists() and status_of(workspace)["phase"] == "Training", process)
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    words = folder_of(workspace) / "termination-log"
+    wait_until(words.exists, what="the trainer runs on")
+    assert json.loads(words.read_text())["outcome"] == "Stopped"
+
+
 def test_another_spec_under_the_same_name_is_another_run(workspace: Path, python: Path) -> None:
     ended(start(workspace, python, DONE))
     changed = RUN | {"spec": RUN["spec"] | {"training": {"template": "qwen3", "cutoffLen": 1024}}}
@@ -276,7 +289,7 @@ def test_gpus_are_counted_as_processes_would_see_them(
     [([], ""), ([1.0], "▁"), ([3, 2, 1], "█▅▁"), ([1, 1], "▁▁"), (list(range(100)), "▁▁▁▂▂▃▃▄▄▅▅▆▆▇▇█")],
 )
 def test_sparklines(values: list[float], line: str) -> None:
-    shown = displays.sparkline(values, width=16)
+    shown = sparklines.sparkline(values, width=16)
     assert len(shown) == min(len(values), 16)
     assert not line or (shown[0], shown[-1]) == (line[0], line[-1])
 

@@ -17,6 +17,7 @@ Examples:
   sftrun import config.yaml --claim training > run.yaml
   sftrun import llama3_lora_sft.yaml --gpus 4 --template llama3
   sftrun import finetune.sh --from nemo              the command line, with its --config beside it
+  sftrun import artifacts/archives/quick-0b7d3-1     an attempt's archive: the object that was run
   sftrun import config.yaml -o json | jq '.fields[] | select(.fate == "refused")'
 
 Exit code 1: a field that matters could not be carried over; the object is printed all the same.
@@ -33,7 +34,12 @@ class From(enum.StrEnum):
 
 
 def import_(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The configuration; - is standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="The configuration, or an archive's folder; - is standard input."
+        ),
+    ],
     *,
     claim: Annotated[str | None, typer.Option(help="The claim that holds the workspace.")] = None,
     template: Annotated[str | None, typer.Option(help="LLaMA-Factory's chat template.")] = None,
@@ -60,11 +66,17 @@ def import_(
     Takes the block's config.yaml, a LLaMA-Factory YAML, a NeMo AutoModel recipe and an ERNIEKit YAML, or a
     command line of one of them. Says of every field what became of it: mapped, converted, default, passed
     over (it changes neither what is learnt nor how memory is split) or refused.
+
+    Of an archive's folder (artifacts/archives/RUN in the workspace) it gives the object back that was run.
     """
     from sftrun_cli import documents, outputs
     from sftrun_cli.exit_codes import ExitCode
-    from sftrun_cli.imports import System, Wishes, import_text
+    from sftrun_cli.imports import System, Wishes, archived, import_text
 
+    if archived.is_archive(file):
+        given = (claim, template, gpus, model, data, validation_data, system)
+        _import_archive(file, name=name, others=any(value is not None for value in given), output=output)
+        return
     imported = import_text(
         documents.read_text(file),
         path=file,
@@ -85,6 +97,42 @@ def import_(
         outputs.write(imported.yaml)
         _tell(imported, quiet=quiet)
     if not imported.complete:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _import_archive(folder: str, *, name: str | None, others: bool, output: Form) -> None:
+    """Gives the object of an archive back; exit code 1 where it is not the whole of it."""
+    from sftrun_cli import consoles, outputs
+    from sftrun_cli.errors import CommandError
+    from sftrun_cli.exit_codes import ExitCode
+    from sftrun_cli.imports import archived
+
+    if others:
+        message = (
+            f"{folder}: an archive's object comes as it is; only --name goes with it, change the rest in it"
+        )
+        raise CommandError(message, code=ExitCode.USAGE)
+    found = archived.read(folder, name=name)
+    if output is Form.JSON:
+        told = {
+            "system": archived.SYSTEM,
+            "complete": found.complete,
+            "run": found.document,
+            "fields": [],
+            "assumed": [],
+            "problems": list(found.problems),
+            "remarks": list(found.remarks),
+        }
+        outputs.write(outputs.documents([told], form=Form.JSON))
+    else:
+        outputs.write(found.yaml)
+        console = consoles.remarks()
+        for remark in found.remarks:
+            console.print(consoles.printable(f"{'note':<12} {remark}"), style="dim", markup=False)
+        for problem in found.problems:
+            line = consoles.printable(f"{'left out':<12} {problem}")
+            console.print(line, style="bold red", markup=False)
+    if not found.complete:
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -43,7 +43,9 @@ def lint(
     All mistakes of all files and documents are told at once, each with its line and what to do. Objects of
     other kinds are passed over.
     """
-    from sftrun_cli import consoles, outputs, versions
+    from rich.text import Text
+
+    from sftrun_cli import consoles, outputs, versions, wrapping
     from sftrun_cli.exit_codes import ExitCode
     from sftrun_cli.lints import Level, formats
     from sftrun_cli.lints import lint as judge
@@ -53,7 +55,7 @@ def lint(
         console = consoles.results()
         styles = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.ADVICE: "dim"}
         for remark in report.remarks:
-            console.print(formats.line(remark), style=styles[remark.level], markup=False, emoji=False)
+            wrapping.show(console, Text(formats.line(remark), style=styles[remark.level]))
         consoles.remarks().print(formats.summary(report), markup=False)
     elif output is Form.JSON:
         outputs.write(formats.as_json(report))

@@ -47,8 +47,10 @@ def plan(
 
     Nothing is asked of a cluster; what is assumed is said.
     """
+    from rich.text import Text
+
     from sftrun_api.judgements import judge, judge_spec
-    from sftrun_cli import forecasts, forms, outputs, runs_in_files
+    from sftrun_cli import consoles, forecasts, forms, outputs, runs_in_files, wrapping
     from sftrun_cli.errors import CommandError
 
     document = runs_in_files.one_run(file, name=name)
@@ -68,6 +70,9 @@ def plan(
     )
     found = forecasts.forecast(spec, name=runs_in_files.name_of(document), known=known)
     if output is Form.TEXT:
-        outputs.write("\n".join(forecasts.lines(found)) + "\n")
+        first, *rest = forecasts.lines(found)
+        wrapping.show(consoles.results(), Text(first))
+        for line in rest:
+            wrapping.show(consoles.results(), Text(line), indent=forecasts.INDENT)
     else:
         outputs.write(outputs.documents([forecasts.as_object(found)], form=forms.Form(output.value)))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftrun_cli.cluster.options import SECONDS, Context, Kubeconfig, RequestTimeout
 from sftrun_cli.forms import Form
 
 if TYPE_CHECKING:
     from sftrun_api.policies import OperatorPolicy
+    from sftrun_cli.cluster.clients import Client
+    from sftrun_cli.documents import Document
+    from sftrun_operator.observations import OperatorConfig
 
 EXAMPLES = """\b
 Examples:
@@ -19,9 +25,12 @@ Examples:
   sftrun render run.yaml --only llamafactory   what LLaMA-Factory is told
   sftrun render run.yaml --only job -o json | jq .spec.template
   kubectl get sftrun x -o yaml | sftrun render -
+  sftrun render run.yaml --diff                against the current attempt on the cluster
 
 What depends on the model's files or the number of samples (rope, data sets, steps between checkpoints)
 is settled in the pod, and shown in the run's status.effective.
+
+Exit codes of --diff, as kubectl diff's: 0 no difference, 1 differences, 2 and 3 when it cannot be told.
 """
 
 
@@ -46,41 +55,98 @@ def render(
     name: Annotated[
         str | None, typer.Option(help="Of several SFTRuns in the file, the one so called.")
     ] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show how it differs from the current attempt on the cluster.")
+    ] = False,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="The namespace, where the file names none.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            "--namespace",
+            "-n",
+            help="The namespace, where the file names none. Absent: default, or the context's.",
+        ),
+    ] = None,
     trainer_image: Annotated[
         str | None,
-        typer.Option(help="The operator's --trainer-image. Absent: that of the chart of this version."),
+        typer.Option(help="The operator's --trainer-image. Absent: its own (--diff), or this version's."),
     ] = None,
     policy: Annotated[
         Path | None,
         typer.Option(help="The operator's --policy: refuse what it denies. Absent: all is allowed."),
     ] = None,
-    run_as_user: Annotated[str, typer.Option(help="The operator's --run-as-user; none: left out.")] = "1000",
-    run_as_group: Annotated[
-        str, typer.Option(help="The operator's --run-as-group; none: left out.")
-    ] = "1000",
-    fs_group: Annotated[str, typer.Option(help="The operator's --fs-group; none: left out.")] = "1000",
+    run_as_user: Annotated[
+        str | None,
+        typer.Option(help="The operator's --run-as-user; none: left out. Absent: its own, or 1000."),
+    ] = None,
+    run_as_group: Annotated[str | None, typer.Option(help="The operator's --run-as-group; likewise.")] = None,
+    fs_group: Annotated[str | None, typer.Option(help="The operator's --fs-group; likewise.")] = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    request_timeout: RequestTimeout = SECONDS,
 ) -> None:
     """Print exactly the ConfigMap and Job that the operator would create.
 
-    Nothing is asked of a cluster. The names hold the first five digits of the object's uid, which the API
-    server gives: a file without one gets zeros.
+    Without --diff nothing is asked of a cluster. The names hold the first five digits of the object's uid,
+    which the API server gives: a file without one gets zeros.
     """
-    from sftrun_api import names
-    from sftrun_cli import consoles, outputs, renderings, runs_in_files, versions
-    from sftrun_operator.observations import OperatorConfig
+    from sftrun_cli import runs_in_files
 
-    config = OperatorConfig(
-        trainer_image=trainer_image or versions.trainer_image(),
-        version=versions.own_version(),
-        run_as_user=identity(run_as_user, option="--run-as-user"),
-        run_as_group=identity(run_as_group, option="--run-as-group"),
-        fs_group=identity(fs_group, option="--fs-group"),
-        policy=_policy(policy),
+    document = runs_in_files.one_run(file, name=name)
+    asked = _Settings(
+        trainer_image=trainer_image,
+        policy=policy,
+        ids={"run-as-user": run_as_user, "run-as-group": run_as_group, "fs-group": fs_group},
     )
-    rendering = renderings.render(runs_in_files.one_run(file, name=name), namespace=namespace, config=config)
+    if not diff:
+        _print(document, asked, namespace=namespace or "default", only=only, output=output)
+        return
+    if only not in (None, Part.CONFIG_MAP, Part.JOB):
+        raise typer.BadParameter("with --diff: configmap or job", param_hint="--only")
+    from sftrun_cli.cluster import connections
+
+    place = namespace or runs_in_files.metadata(document).get("namespace")
+    with connections.connect(
+        namespace=place, context=context, kubeconfig=kubeconfig, seconds=request_timeout
+    ) as cluster:
+        _compare(document, asked, cluster=cluster, only=only)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    """The operator's settings as the command line gives them."""
+
+    trainer_image: str | None
+    policy: Path | None
+    ids: Mapping[str, str | None]
+
+    def config(self, flags: Mapping[str, str] | None = None) -> OperatorConfig:
+        """Returns them, with those of the operator on the cluster for what was not given."""
+        from sftrun_cli import versions
+        from sftrun_operator.observations import OperatorConfig
+
+        theirs = flags or {}
+        ids = {
+            flag: identity(given if given is not None else theirs.get(flag, "1000"), option=f"--{flag}")
+            for flag, given in self.ids.items()
+        }
+        return OperatorConfig(
+            trainer_image=self.trainer_image or theirs.get("trainer-image") or versions.trainer_image(),
+            version=versions.own_version(),
+            run_as_user=ids["run-as-user"],
+            run_as_group=ids["run-as-group"],
+            fs_group=ids["fs-group"],
+            policy=_policy(self.policy),
+        )
+
+
+_KINDS = {Part.CONFIG_MAP: "ConfigMap", Part.JOB: "Job"}
+
+
+def _print(document: Document, asked: _Settings, *, namespace: str, only: Part | None, output: Form) -> None:
+    from sftrun_api import names
+    from sftrun_cli import consoles, outputs, renderings
+
+    rendering = renderings.render(document, namespace=namespace, config=asked.config())
     texts = {
         Part.RUN: names.RUN_FILE,
         Part.LLAMA_FACTORY: names.LLAMAFACTORY_FILE,
@@ -93,9 +159,49 @@ def render(
         consoles.remark("suspend: true, so nothing of this is created until it is taken back")
     if not rendering.uid_known:
         consoles.remark("the file has no uid: its first five digits in the names are zeros here")
-    kinds = {Part.CONFIG_MAP: "ConfigMap", Part.JOB: "Job"}
-    wanted = [each for each in rendering.created if only is None or each["kind"] == kinds[only]]
+    wanted = [each for each in rendering.created if only is None or each["kind"] == _KINDS[only]]
     outputs.write(outputs.documents(wanted, form=output))
+
+
+def _compare(document: Document, asked: _Settings, *, cluster: Client, only: Part | None) -> None:
+    """Shows the difference. Raises `typer.Exit` with 1 where there is one."""
+    from sftrun_cli import consoles, differences, live_attempts, renderings, runs_in_files
+    from sftrun_cli.cluster import resources
+    from sftrun_cli.cluster.refusals import ClusterError
+    from sftrun_cli.errors import CommandError
+    from sftrun_cli.exit_codes import ExitCode
+
+    live = live_attempts.read(cluster, runs_in_files.name_of(document))
+    try:
+        rendering = renderings.render(
+            document,
+            namespace=cluster.namespace,
+            config=asked.config(live.flags),
+            uid=live.uid,
+            pinned=live.pinned,
+        )
+    except CommandError as error:
+        raise CommandError(str(error), code=ExitCode.USAGE) from error
+    consoles.remark(
+        f"attempt {live.attempt} of the run on the cluster"
+        if live.uid
+        else "the run is not on the cluster: all is new"
+    )
+    lines: list[str] = []
+    for wanted in rendering.created:
+        if only is not None and wanted["kind"] != _KINDS[only]:
+            continue
+        name, kind = wanted["metadata"]["name"], wanted["kind"]
+        resource = resources.CONFIG_MAPS if kind == "ConfigMap" else resources.JOBS
+        try:
+            found = cluster.find(resource, name) if live.uid else None
+        except ClusterError as error:
+            raise CommandError(str(error), code=ExitCode.CLUSTER) from error
+        lines += differences.difference(kind, name, live=found, wanted=wanted)
+    for line in differences.coloured(lines):
+        consoles.results().print(line)
+    if lines:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _policy(path: Path | None) -> OperatorPolicy:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import itertools
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,10 +14,10 @@ from rich.text import Text
 
 from sftrun_api.reports import Report
 from sftrun_api.statuses import Progress
+from sftrun_cli import sparklines
 from sftrun_cli.local.statuses import phase_of
 
-_BARS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 48
+SPARK_WIDTH = sparklines.WIDTH
 
 
 class Display(Protocol):
@@ -82,7 +80,9 @@ class LiveDisplay:
             bar.add_row(ProgressBar(total=100, completed=progress.percent, width=SPARK_WIDTH))
             lines.append(bar)
         if len(self._losses) > 1:
-            lines.append(Text(f"loss {sparkline([loss for _, loss in self._losses])}", style="green"))
+            lines.append(
+                Text(f"loss {sparklines.sparkline([loss for _, loss in self._losses])}", style="green")
+            )
         if report is not None and report.message:
             lines.append(Text(report.message, style="dim", overflow="ellipsis", no_wrap=True))
         return Group(*lines)
@@ -141,18 +141,6 @@ def figures(progress: Progress | None) -> str:
     if progress.remaining_seconds is not None:
         words.append(f"{datetime.timedelta(seconds=progress.remaining_seconds)} left")
     return "  ".join(words)
-
-
-def sparkline(values: Sequence[float], *, width: int = SPARK_WIDTH) -> str:
-    """Returns a curve of one line: each character the mean of its share of the values."""
-    if not values:
-        return ""
-    buckets = min(width, len(values))
-    edges = [len(values) * place // buckets for place in range(buckets + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
-    low, high = min(means), max(means)
-    span = (high - low) or 1.0
-    return "".join(_BARS[min(int((mean - low) / span * len(_BARS)), len(_BARS) - 1)] for mean in means)
 
 
 def display_of(console: Console, *, name: str) -> Display:

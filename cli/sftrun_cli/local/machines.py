@@ -48,7 +48,7 @@ def trainer_command(environment: Mapping[str, str] | None = None) -> list[str]:
     if program is not None and not importlib.util.find_spec("sftrun_trainer"):
         return [program]
     raise CommandError(
-        "LLaMA-Factory is not installed beside this program; install requirements/trainer.txt into this "
-        f"environment, or name a Python that has it in {PYTHON_VARIABLE}",
+        "LLaMA-Factory is not installed beside this program; pip install 'sftrun[trainer]' brings it "
+        f"(torch: gigabytes), or name a Python that has it in {PYTHON_VARIABLE}",
         code=ExitCode.USAGE,
     )

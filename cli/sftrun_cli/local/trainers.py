@@ -1,5 +1,8 @@
 """The trainer as a process: started in a session of its own, watched over its progress server, stopped by
-SIGTERM as the kubelet would."""
+SIGTERM as the kubelet would.
+
+It holds the other end of a pipe of ours as its standard input: when we are killed, the pipe ends, and it
+writes a checkpoint and ends instead of training on unseen."""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ def start(attempt: Attempt, *, command: list[str], environment: Mapping[str, str
     secrets = _credentials(attempt, environment)
     arguments = [
         *command, "--config-dir", str(attempt.folder), "--termination-log", str(attempt.last_words),
-        "--host", HOST, "--port", str(port), "--credentials-dir", str(secrets),
+        "--host", HOST, "--port", str(port), "--credentials-dir", str(secrets), "--stop-with-stdin",
     ]  # fmt: skip
     own = {variable.name: variable.value for variable in attempt.run_file.spec.infrastructure.env}
     pod = f"local-{attempt.run_file.run.uid[:8]}-{attempt.run_file.run.attempt}"
@@ -89,7 +92,7 @@ def start(attempt: Attempt, *, command: list[str], environment: Mapping[str, str
             process = subprocess.Popen(
                 arguments,
                 env={**environment, **own, ENV_POD_UID: pod, ENV_POD_NAME: pod},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C is ours to hand on: the terminal would send it to every rank.
