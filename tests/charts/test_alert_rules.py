@@ -99,6 +99,9 @@ CASES: dict[str, Case] = {
     "SFTRunOperatorPolicyStale": Case(
         fires={"sftrun_operator_policy_current": "0x120"}, quiet={"sftrun_operator_policy_current": "1x120"}
     ),
+    "SFTRunOperatorCRDOld": Case(
+        fires={"sftrun_operator_crd_current": "0x120"}, quiet={"sftrun_operator_crd_current": "1x120"}
+    ),
     "SFTRunStartsSlow": Case(
         fires={
             'sftrun_run_apply_to_job_seconds_bucket{le="30.0"}': "0x120",

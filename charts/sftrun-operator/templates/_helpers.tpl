@@ -49,6 +49,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [sftrun.dev]
   resources: [sftruns/status]
   verbs: [patch]
+- apiGroups: [sftrun.dev]
+  resources: [sftruns/finalizers]  # nothing can be sent there: OwnerReferencesPermissionEnforcement asks for it
+  verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]
