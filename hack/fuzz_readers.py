@@ -22,6 +22,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,28 @@ from tests.image import data_samples as samples  # noqa: E402
 
 import fuzz_mutations as mutations  # noqa: E402
 import fuzz_samples  # noqa: E402
-from sftrun_data import checks, conversions, im_records, jsons, lf_records, scores  # noqa: E402
+from sftrun_data import (  # noqa: E402
+    checks,
+    conversions,
+    im_records,
+    jsons,
+    lf_records,
+    raw_conversations,
+    scores,
+)
 from sftrun_data.conversations import Conversation, Provenance  # noqa: E402
 from sftrun_data.errors import DataError  # noqa: E402
 from sftrun_data.exclusions import LeftOut  # noqa: E402
 from sftrun_data.families import family_of  # noqa: E402
 from sftrun_data.formats import FORMATS  # noqa: E402
 from sftrun_data.formats.base import Naming  # noqa: E402
+from sftrun_data.outcomes import Defaults, Recipe, outcome_of  # noqa: E402
+from sftrun_data.raw_conversations import RawConversation  # noqa: E402
 from sftrun_data.readers import READERS, gatherings  # noqa: E402
 from sftrun_data.readers.base import Place  # noqa: E402
-from sftrun_data.requests import HarborJobInput  # noqa: E402
+from sftrun_data.requests import ConversionOptions, HarborJobInput  # noqa: E402
+from sftrun_data.selections import Candidate  # noqa: E402
+from sftrun_data.sources import Unit  # noqa: E402
 
 FAMILIES = tuple(map(family_of, ("qwen3", "qwen3_nothink", "llama3", "glm4", "mistral", "deepseek3")))
 CPU_SECONDS = 10.0
@@ -224,9 +237,24 @@ def _read_trial(outcome: Outcome, work: Path, rng: random.Random) -> None:
     for run in gatherings.runs_of(place):
         try:
             for conversation in reader.read(run, form=form, branches=branches):
-                _consume(outcome, conversation, rng)
+                if isinstance(conversation, RawConversation):
+                    _compare(conversation, rng)
+                _consume(outcome, raw_conversations.whole(conversation), rng)
         except LeftOut as left:
             outcome.reasons[left.reason] += 1
+
+
+def _compare(raw: RawConversation, rng: random.Random) -> None:
+    """Texts that are left as JSON give what they give as texts."""
+    recipe = Recipe(options=ConversionOptions(), family=rng.choice(FAMILIES), defaults=Defaults())
+    candidate = Candidate(name="t", instance="i")
+    conversations: tuple[Conversation | RawConversation, ...] = (raw, raw.whole())
+    short, long = (
+        outcome_of(Unit(candidate=candidate, parts=(partial(iter, (item,)),)), recipe)
+        for item in conversations
+    )
+    if short != long:
+        raise AssertionError(f"{short} is not {long}")
 
 
 def _consume(outcome: Outcome, conversation: Conversation, rng: random.Random) -> None:

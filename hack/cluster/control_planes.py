@@ -120,9 +120,14 @@ def etcd_command(folder: RunFolder, addresses: Addresses) -> list[str]:
 
 
 def api_server_command(
-    folder: RunFolder, addresses: Addresses, credentials: Credentials, *, with_nodes: bool
+    folder: RunFolder,
+    addresses: Addresses,
+    credentials: Credentials,
+    *,
+    with_nodes: bool,
+    admission: tuple[str, ...] = (),
 ) -> list[str]:
-    """Returns the API server's command line.
+    """Returns the API server's command line, with further `admission` plugins.
 
     Without nodes nothing can reach the `kubernetes` Service, and a loopback address must not become its
     endpoint.
@@ -143,7 +148,7 @@ def api_server_command(
         f"--service-account-signing-key-file={credentials.service_account_key}",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        f"--enable-admission-plugins={','.join(('NodeRestriction', *admission))}",
         "--allow-privileged=true",
         f"--audit-policy-file={folder.root / 'audit-policy.json'}",
         f"--audit-log-path={folder.audit_log}",
@@ -165,12 +170,12 @@ def api_server_command(
 
 
 def controller_manager_command(
-    folder: RunFolder, addresses: Addresses, credentials: Credentials, *, with_nodes: bool
+    folder: RunFolder, addresses: Addresses, credentials: Credentials, *, with_nodes: bool, brisk: bool = True
 ) -> list[str]:
     """Returns the controller manager's command line.
 
-    Without nodes nobody renews a node's lease, so what acts on silent nodes is off. The client limits are
-    raised: at the default of 20 calls a second a thousand Jobs measure the limit and nothing else.
+    Without nodes nobody renews a node's lease, so what acts on silent nodes is off. A `brisk` one may call
+    more often than the default of 20 times a second, at which many Jobs wait minutes for their pods.
     """
     kubeconfig = component_kubeconfig(
         folder, addresses, credentials, name="controller-manager", user="system:kube-controller-manager"
@@ -191,10 +196,8 @@ def controller_manager_command(
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         "--secure-port=0",
-        "--kube-api-qps=300",
-        "--kube-api-burst=600",
-        "--concurrent-job-syncs=10",
         "--profiling=false",
+        *(("--kube-api-qps=300", "--kube-api-burst=600", "--concurrent-job-syncs=10") if brisk else ()),
     ]
 
 

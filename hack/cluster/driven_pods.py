@@ -52,6 +52,8 @@ class DrivenPod:
         """Set once the API server has removed the pod."""
         self.deleted = asyncio.Event()
         """Set once somebody has asked for its deletion."""
+        self.played = asyncio.Event()
+        """Set once its script's steps are done."""
         self._api, self._servers, self._node = api, servers, node
         self._path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
         self._bound = bool(manifest["spec"].get("nodeName"))
@@ -78,6 +80,10 @@ class DrivenPod:
         """How often its progress port was asked."""
         return self._servers.num_requests(self.address)
 
+    def num_answered(self, path: str) -> int:
+        """How often somebody heard its answer at one path."""
+        return self._servers.num_answered(self.address, path)
+
     def observe(self, manifest: JsonObject) -> None:
         """Takes a newer version from the watch."""
         self.manifest = manifest
@@ -92,6 +98,7 @@ class DrivenPod:
     async def play(self) -> None:
         """Plays its script's steps."""
         await self._play(self.script.steps)
+        self.played.set()
 
     async def bind(self) -> None:
         """The scheduler gives it to the driver's node. Again changes nothing."""

@@ -16,12 +16,20 @@ _STOP_SECONDS = 0.5
 """Patience with a program whose data go with it, or survive in the page cache."""
 
 
-def up(name: str, *, owner: tuple[int, int] | None = None) -> RunFolder:
+def up(
+    name: str,
+    *,
+    owner: tuple[int, int] | None = None,
+    admission: tuple[str, ...] = (),
+    brisk: bool = True,
+) -> RunFolder:
     """Starts a light cluster, or what is missing of it. Returns its folder once the API server is ready.
 
     Args:
         name: Its name; also the name of its folder.
         owner: Pid and start time of a process: when that has ended, `sweep` takes the cluster down.
+        admission: Admission plugins to turn on besides the usual ones, when it is started anew.
+        brisk: Whether its controller manager may call more often than by default, when it is started anew.
 
     Raises:
         UnsuitableMachine: not Linux, or no Go.
@@ -41,7 +49,7 @@ def up(name: str, *, owner: tuple[int, int] | None = None) -> RunFolder:
                 f"cluster {name!r} is up with nodes: choose another --name, or take it down first"
             )
         if state is None:
-            state = _begin(folder, owner)
+            state = _begin(folder, owner=owner, admission=admission, brisk=brisk)
         _start(folder, state)
     return folder
 
@@ -52,12 +60,14 @@ def down(folder: RunFolder) -> None:
         _clear(folder)
 
 
-def _begin(folder: RunFolder, owner: tuple[int, int] | None) -> State:
+def _begin(
+    folder: RunFolder, *, owner: tuple[int, int] | None, admission: tuple[str, ...], brisk: bool
+) -> State:
     _clear(folder)  # what a crash left, or a version of this program that wrote another state
     with locks.held(cache_folder() / "locks" / "ports"):
         api, etcd, peer = ports.choose(3, taken=states.ports_in_use())
         addresses = Addresses(server="127.0.0.1", api_port=api, etcd_port=etcd, etcd_peer_port=peer)
-        state = State(mode="light", addresses=addresses, owner=owner)
+        state = State(mode="light", addresses=addresses, owner=owner, admission=admission, brisk=brisk)
         states.write(folder, state)
     return state
 
@@ -66,9 +76,13 @@ def _start(folder: RunFolder, state: State) -> None:
     addresses = state.addresses
     credentials = control_planes.prepare(folder, addresses)
     _ensure_runs(folder, "etcd", control_planes.etcd_command(folder, addresses))
-    command = control_planes.api_server_command(folder, addresses, credentials, with_nodes=False)
+    command = control_planes.api_server_command(
+        folder, addresses, credentials, with_nodes=False, admission=state.admission
+    )
     api_server = _ensure_runs(folder, "kube-apiserver", command)
-    command = control_planes.controller_manager_command(folder, addresses, credentials, with_nodes=False)
+    command = control_planes.controller_manager_command(
+        folder, addresses, credentials, with_nodes=False, brisk=state.brisk
+    )
     processes.wait_until(
         "the API server",
         lambda: api_health.ready(folder.kubeconfig),

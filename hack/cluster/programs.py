@@ -85,11 +85,12 @@ PROGRAMS: Mapping[str, Program] = {
             package="helm.sh/helm/v4/cmd/helm",
             variables=(("helm.sh/helm/v4/internal/version.version", HELM_VERSION),),
         ),
+        Program(name="actionlint", module="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint"),
     )
 }
 LIGHT = ("etcd", "kube-apiserver", "kube-controller-manager")
 """What a cluster without nodes needs."""
-FULL = tuple(name for name in PROGRAMS if name != "helm")
+FULL = tuple(name for name in PROGRAMS if name not in ("helm", "actionlint"))
 """What a cluster with nodes needs."""
 
 

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import itertools
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -70,7 +71,9 @@ class ProgressServers:
         self._port = port
         self._answers: dict[str, dict[str, Answer]] = {}
         self._sites: dict[str, web.TCPSite] = {}
-        self._requests: dict[str, int] = {}
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._answered: Counter[tuple[str, str]] = Counter()
+        self._answered_at: dict[str, float] = {}
         self._addresses = _addresses()
         server = web.Server(self._handle, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
@@ -117,23 +120,41 @@ class ProgressServers:
 
     def num_requests(self, address: str) -> int:
         """Returns how often that pod was asked, whatever the path."""
-        return self._requests.get(address, 0)
+        return sum(count for (where, _), count in self._requests.items() if where == address)
+
+    def num_answered(self, address: str, path: str) -> int:
+        """Returns how often who asked for the path still listened when the answer was sent."""
+        return self._answered[address, path]
+
+    def answered_at(self, address: str) -> float | None:
+        """Returns when who asked for anything last had the whole answer, by the loop's clock; None: never."""
+        return self._answered_at.get(address)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        assert request.transport is not None
+        if request.transport is None:  # whoever asked is gone
+            return web.Response()
         address = request.transport.get_extra_info("sockname")[0]
-        self._requests[address] = self.num_requests(address) + 1
-        return await _send(request, self._answers.get(address, {}).get(request.path, NOT_FOUND))
+        self._requests[address, request.path] += 1
+        try:
+            response = await _send(request, self._answers.get(address, {}).get(request.path, NOT_FOUND))
+        except ConnectionError:  # whoever asked is gone
+            return web.Response()
+        if request.transport is not None and not request.transport.is_closing():
+            self._answered[address, request.path] += 1
+            self._answered_at[address] = asyncio.get_running_loop().time()
+        return response
 
 
 async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     await asyncio.sleep(answer.delay)
-    assert request.transport is not None
-    if answer.hang_up:
+    if answer.hang_up and request.transport is not None:
         request.transport.abort()
         return web.Response()
     if answer.repeat == 1 and not answer.pause:
-        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        whole = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        await whole.prepare(request)
+        await whole.write_eof()
+        return whole
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     await response.prepare(request)
     for _ in range(answer.repeat):

@@ -24,6 +24,10 @@ class State:
     label: str = ""
     """How its network namespaces and control groups are called; empty: after its name."""
     owner: tuple[int, int] | None = None
+    admission: tuple[str, ...] = ()
+    """Admission plugins that are on besides the usual ones."""
+    brisk: bool = True
+    """Whether the controller manager may call more often than Kubernetes lets it by default."""
 
     @property
     def ports(self) -> frozenset[int]:
@@ -48,6 +52,7 @@ def read(folder: RunFolder) -> State | None:
                 **fields,
                 "addresses": Addresses(**fields["addresses"]),
                 "owner": tuple(owner) if owner else None,
+                "admission": tuple(fields.get("admission", ())),
             }
         )
     except (OSError, ValueError, TypeError, KeyError):

@@ -94,9 +94,8 @@ def create(
         TimedOut: the keeper did not start within five minutes.
     """
     claim = Claim(cluster=cluster, namespace=namespace, name=name)
-    if cluster.folder is not None:
-        cluster.apply(_volume(claim, storage=storage))
-    cluster.apply(_claim(claim, storage=storage, own=cluster.folder is not None))
+    for document in objects(claim, storage=storage):
+        cluster.apply(document)
     if api.get("pods", claim.keeper, namespace=namespace) is None:
         cluster.apply(
             pods.restricted(
@@ -115,6 +114,13 @@ def create(
         seen=lambda: (api.get("pods", claim.keeper, namespace=namespace) or {}).get("status"),
     )
     return claim
+
+
+def objects(claim: Claim, *, storage: str = "5Gi") -> list[JsonObject]:
+    """Returns the claim and, on a cluster of our own, its volume, whose folder is made."""
+    own = claim.cluster.folder is not None
+    volume = [_volume(claim, storage=storage)] if own else []
+    return [*volume, _claim(claim, storage=storage, own=own)]
 
 
 def remove(cluster: ClusterHandle, *, namespace: str, api: Api) -> None:

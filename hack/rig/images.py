@@ -31,7 +31,14 @@ _INPUTS = {
         "image/sftrun_trainer",
     ),
 }
-ALWAYS = ("Dockerfile", "hack/images/base.sh", "hack/images/build.sh")
+ALWAYS = (
+    "Dockerfile",
+    "LICENSE",
+    "NOTICE",
+    "hack/images/base.sh",
+    "hack/images/build.sh",
+    "hack/release/notices.py",
+)
 """What both images are made with."""
 BUILD_SECONDS = 1800
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

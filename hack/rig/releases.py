@@ -27,7 +27,8 @@ class Release:
 def install(
     kubeconfig: Path, *, operator: Image, trainer: Image, values: Mapping[str, str] | None = None
 ) -> Release:
-    """Installs the chart or upgrades what is installed, and waits until the operator is ready.
+    """Installs the chart or upgrades what is installed, and waits until the operator is ready: one replica,
+    for a second one on the same node would stand by for nothing.
 
     The CRD is applied first: helm creates CRDs with the first installation and never again.
 
@@ -35,7 +36,10 @@ def install(
         CommandFailed: helm or kubectl refused, or the operator was not ready within three minutes.
     """
     release = Release(kubeconfig=kubeconfig)
-    kubectl = ["kubectl", "--kubeconfig", str(kubeconfig), "apply", "-f", f"{CHART}/crds"]
+    kubectl = [
+        *("kubectl", "--kubeconfig", str(kubeconfig)),
+        *("apply", "--server-side", "--force-conflicts", "-f", f"{CHART}/crds"),
+    ]
     commands.run(kubectl, what="applying the CRD")
     settings = {
         "image.repository": operator.repository,
@@ -49,7 +53,8 @@ def install(
     commands.run(
         [
             programs.binary("helm"), "--kubeconfig", kubeconfig, "upgrade", "--install", release.name, CHART,
-            "--namespace", release.namespace, "--create-namespace", "--wait", "--timeout", "3m", *chosen,
+            "--namespace", release.namespace, "--create-namespace", "--wait", "--timeout", "3m",
+            "--set", "replicas=1", *chosen,
         ],
         what="installing the chart",
     )  # fmt: skip

@@ -12,3 +12,4 @@ compile requirements/uv.in -o requirements/uv.txt
 compile requirements/dev.in -o requirements/dev.txt
 compile -c requirements/dev.txt requirements/operator.in -o requirements/operator.txt
 compile -c requirements/dev.txt requirements/trainer.in -o requirements/trainer.txt
+compile requirements/docs.in -o requirements/docs.txt

@@ -244,7 +244,7 @@ async def test_progress_port_answers_well_or_badly(
     driver.use(play(Run(answer={"first": 1}), Say(answer=answer)))
     light_cluster.apply(job("j"), namespace=light_namespace)
     pod = await driver.pod()
-    await until(lambda: pod.address)
+    await until(pod.played.is_set)
     url = f"http://{pod.address}:8080/progress"
     async with aiohttp.ClientSession() as session:
         if isinstance(expected, type):
