@@ -13,23 +13,20 @@ import argparse
 import asyncio
 import copy
 import json
-import os
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "hack")]
 
-from tests.cluster.operator_harness import Harness, eventually, harness_of, report  # noqa: E402
+from bench.stages import quantile, say, stage  # noqa: E402
+from tests.cluster.operator_harness import Harness, eventually, report  # noqa: E402
 
-from cluster import handles, light, processes  # noqa: E402
 from cluster.driver import Driver  # noqa: E402
 from cluster.scripts import Run, play  # noqa: E402
 from sftrun_api.names import LABEL_RUN  # noqa: E402
@@ -39,17 +36,6 @@ from sftrun_operator import connections, kube  # noqa: E402
 GOAL_SECONDS = 0.5
 GOAL_WRITES = 3
 BASELINE_LABEL = "sftrun.dev/baseline"
-
-
-def say(text: str) -> None:
-    """Writes for people; the last line alone is for machines."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Returns the nearest-rank quantile."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
 
 
 class Sightings:
@@ -163,25 +149,9 @@ async def quiet(here: Harness) -> None:
     await eventually(still, lambda age: age >= 12, what="an operator that has said everything", seconds=180)
 
 
-@asynccontextmanager
-async def stage() -> AsyncIterator[Harness]:
-    """A light cluster with our CRD and one namespace, taken down at the end."""
-    owner = os.getpid()
-    started = processes.start_ticks(owner)
-    assert started is not None
-    folder = await asyncio.to_thread(light.up, f"bench-latency-{owner}", owner=(owner, started))
-    try:
-        cluster = handles.of_folder(folder)
-        await asyncio.to_thread(cluster.install_crds)
-        async with harness_of(cluster) as here:
-            yield here
-    finally:
-        await asyncio.to_thread(light.down, folder)
-
-
 async def bench(*, num_runs: int, idle_seconds: float) -> dict[str, Any]:
     """Runs it all and returns the line for machines."""
-    async with stage() as here:
+    async with stage("bench-latency") as here:
         process = here.process(folder=Path(tempfile.mkdtemp(prefix="bench-latency-")))
         try:
             ours, bare = await measure(here, num_runs=num_runs)

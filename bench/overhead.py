@@ -1,25 +1,34 @@
 """What our callback and worker cost the training phase: `make bench-overhead`.
 
-The same LLaMA-Factory YAML is trained by our worker and bare (`bench/bare_worker.py`), in turns on the same
-machine: ZeRO-3, two processes, the tiny Qwen3. Compared is transformers' own `train_runtime`: the training
-loop with its checkpoints, without imports and loading. Holds when the upper bound of the 95 % interval of the
-ratio is at most 1.03 and our callback takes at most 1 % of a step.
+The same LLaMA-Factory YAML is trained by our worker and bare (`bench/bare_worker.py`): ZeRO-3, two
+processes, the tiny Qwen3. Both trainings live at once and train in turns of a few seconds: who is not on is
+stopped (SIGSTOP). The machine's speed drifts by 5 % from minute to minute, so whole runs one after the other
+do not tell 1 % from 7 %; neighbouring turns do. A step's end is the growth of `trainer_log.jsonl`, which
+LLaMA-Factory itself writes after each step in both. Holds when the upper bound of the 95 % interval of the
+ratio of a step's time is at most 1.03 and our callback takes at most 1 % of a step.
 
-    python bench/overhead.py [--rounds 6] [--steps 200]
+    python bench/overhead.py [--rounds 3] [--steps 400] [--turn 4]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
+from scipy import stats
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "hack")]
@@ -32,8 +41,49 @@ from sftrun_trainer import arguments, launches, training_ends  # noqa: E402
 GOAL = 1.03
 CALLBACK_GOAL = 0.01
 BARE_WORKER = Path(__file__).with_name("bare_worker.py")
-STUDENT_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
-"""Two-sided 95 % quantiles of Student's t, for 1, 2, … degrees of freedom."""
+LOG = "trainer_log.jsonl"
+LOOK_SECONDS = 0.001
+"""Between two looks at a log: a hundredth of a step."""
+WARM_UP = 2
+"""Steps at the beginning of a turn that are not counted: the interrupted one, and one with cold caches."""
+LEAST_STEPS = 8
+"""A turn with fewer counted steps (the last one of a training) says nothing."""
+START_SECONDS = 600.0
+
+
+@dataclass(kw_only=True)
+class Training:
+    """One training as a tree of processes that can be stopped and gone on with."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    output: Path
+    num_seen: int = 0
+    turns: list[float] = field(default_factory=list)
+    """Seconds a step, one entry a turn; NaN for a turn that says nothing."""
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Sends a signal to torchrun and its ranks."""
+        torchrun = psutil.Process(self.process.pid)
+        for process in (torchrun, *torchrun.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                process.send_signal(number)
+
+    def num_steps(self) -> int:
+        """Returns how many steps LLaMA-Factory has logged."""
+        path = self.output / LOG
+        try:
+            return path.read_bytes().count(b"\n")
+        except FileNotFoundError:
+            return 0
+
+    def ended(self) -> bool:
+        """Returns whether it is done. Raises `SystemExit` with the log's end when it failed."""
+        if self.process.poll() is None:
+            return False
+        if not (self.output / "train_results.json").is_file():
+            raise SystemExit(self.log.read_text()[-3000:])
+        return True
 
 
 def make(folder: Path, *, num_steps: int) -> training_runs.TrainingRun:
@@ -59,81 +109,123 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], *, output: Path, log: Path) -> float:
-    """Trains and returns transformers' own time of the training loop, in seconds."""
+def start(made: training_runs.TrainingRun, *, bare: bool) -> Training:
+    """Starts a training with our worker, or the same arguments without us."""
+    launch = launches.build(call=made.call, run=made.run, resume=None, base=environment())
+    argv: Sequence[str] = launch.argv
+    if bare:
+        at = argv.index("-m", argv.index("-m") + 1)
+        argv = (*argv[:at], str(BARE_WORKER), str(made.call.state_dir / arguments.ARGUMENTS_FILE))
+    log = made.root / "train.log"
     with log.open("w") as stream:
-        subprocess.run(argv, env=dict(env), stdout=stream, stderr=stream, check=False)
-    results = output / "train_results.json"
-    if not results.is_file():
-        raise SystemExit(log.read_text()[-3000:])
-    return float(json.loads(results.read_text())["train_runtime"])
+        process = subprocess.Popen(argv, env=dict(launch.environment), stdout=stream, stderr=stream)
+    return Training(process=process, log=log, output=made.output)
 
 
-def ours(folder: Path, *, num_steps: int) -> tuple[float, float]:
-    """Returns the training time with our worker, and our callback's share of a step."""
-    made = make(folder, num_steps=num_steps)
-    launch = launches.build(call=made.call, run=made.run, resume=None, base=environment())
-    seconds = run(launch.argv, launch.environment, output=made.output, log=folder / "train.log")
-    end = training_ends.read(made.call.state_dir)
+def warm_up(training: Training) -> None:
+    """Waits for the first steps, then stops it. Raises `SystemExit` when it does not come so far."""
+    until = time.monotonic() + START_SECONDS
+    while training.num_steps() < WARM_UP:
+        if training.ended() or time.monotonic() > until:
+            raise SystemExit(f"no step within {START_SECONDS:.0f} s:\n{training.log.read_text()[-3000:]}")
+        time.sleep(0.05)
+    training.signal_all(signal.SIGSTOP)
+
+
+def take_turn(training: Training, *, seconds: float) -> None:
+    """Lets it train for a turn and notes the time of a step in it."""
+    path = training.output / LOG
+    sizes, ends = [path.stat().st_size], [time.monotonic()]
+    training.signal_all(signal.SIGCONT)
+    until = ends[0] + seconds
+    while (now := time.monotonic()) < until and not training.ended():
+        if (size := path.stat().st_size) != sizes[-1]:
+            sizes.append(size)
+            ends.append(now)
+        time.sleep(LOOK_SECONDS)
+    if not training.ended():
+        training.signal_all(signal.SIGSTOP)
+    if len(ends) < 1 + WARM_UP + LEAST_STEPS:
+        training.turns.append(math.nan)
+        return
+    num_steps = path.read_bytes()[sizes[WARM_UP] : sizes[-1]].count(b"\n")
+    training.turns.append((ends[-1] - ends[WARM_UP]) / num_steps)
+
+
+def compare(folder: Path, *, first: str, num_steps: int, seconds: float) -> tuple[Training, Training, float]:
+    """Trains ours and bare in turns to their ends; returns both, and our callback's share of a step."""
+    made = {who: make(folder / who, num_steps=num_steps) for who in ("ours", "bare")}
+    both: dict[str, Training] = {}
+    try:
+        for who, run in made.items():
+            both[who] = start(run, bare=who == "bare")
+            warm_up(both[who])
+        order = [first, "bare" if first == "ours" else "ours"]
+        while not any(training.ended() for training in both.values()):
+            for who in order:
+                take_turn(both[who], seconds=seconds)
+            order.reverse()  # a machine that grows slower favours nobody
+        for training in both.values():
+            if not training.ended():
+                training.signal_all(signal.SIGCONT)
+                training.process.wait()
+    finally:
+        for training in both.values():
+            if training.process.poll() is None:
+                training.signal_all(signal.SIGKILL)
+                training.process.wait()
+    end = training_ends.read(made["ours"].call.state_dir)
     assert end is not None, "training wrote how it ended"
-    return seconds, end.callback_seconds / end.step_seconds
-
-
-def bare(folder: Path, *, num_steps: int) -> float:
-    """Returns the training time of the same arguments without us."""
-    made = make(folder, num_steps=num_steps)
-    launch = launches.build(call=made.call, run=made.run, resume=None, base=environment())
-    at = launch.argv.index("-m", launch.argv.index("-m") + 1)
-    argv = (*launch.argv[:at], str(BARE_WORKER), str(made.call.state_dir / arguments.ARGUMENTS_FILE))
-    return run(argv, launch.environment, output=made.output, log=folder / "train.log")
+    return both["ours"], both["bare"], end.callback_seconds / end.step_seconds
 
 
 def upper_bound(ratios: Sequence[float]) -> float:
-    """Returns the upper end of the 95 % interval of the mean ratio, on the logarithms."""
+    """Returns the upper end of the mean ratio's two-sided 95 % interval (Student's t, on the logarithms)."""
     logarithms = [math.log(ratio) for ratio in ratios]
-    quantile = STUDENT_95[min(len(ratios) - 1, len(STUDENT_95)) - 1]
     error = statistics.stdev(logarithms) / math.sqrt(len(logarithms))
-    return math.exp(statistics.mean(logarithms) + quantile * error)
+    return math.exp(statistics.mean(logarithms) + float(stats.t.ppf(0.975, len(logarithms) - 1)) * error)
 
 
 def main(given: list[str] | None = None) -> int:
     """Runs the benchmark; returns 0 when it holds."""
-    parser = argparse.ArgumentParser(prog="bench-overhead")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=200)
+    parser = argparse.ArgumentParser(prog="bench-overhead", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--turn", type=float, default=4.0, help="seconds")
     options = parser.parse_args(given)
-    if options.rounds < 2 or options.steps < 1:
-        parser.error("--rounds must be at least 2, for an interval, and --steps at least 1")
+    if options.rounds < 1 or options.steps < 200 or options.turn <= 0:
+        parser.error("--rounds must be at least 1, --steps at least 200 and --turn above 0")
     mine: list[float] = []
     others: list[float] = []
     shares: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="bench-overhead-") as scratch:
-        for number in range(options.rounds):
-            # Who goes first changes from round to round: a machine that warms up favours nobody.
-            for who in ("ours", "bare") if number % 2 == 0 else ("bare", "ours"):
-                folder = Path(scratch) / f"{number}-{who}"
-                if who == "bare":
-                    others.append(bare(folder, num_steps=options.steps))
-                else:
-                    seconds, share = ours(folder, num_steps=options.steps)
-                    mine.append(seconds)
-                    shares.append(share)
-            print(
-                f"round {number + 1}: ours {mine[-1]:.2f} s, bare {others[-1]:.2f} s, "
-                f"callback {shares[-1]:.2%} of a step",
-                file=sys.stderr,
+    for number in range(options.rounds):
+        with tempfile.TemporaryDirectory(prefix="bench-overhead-") as scratch:
+            first = ("ours", "bare")[number % 2]
+            ours, bare, share = compare(
+                Path(scratch), first=first, num_steps=options.steps, seconds=options.turn
             )
+        pairs = [pair for pair in zip(ours.turns, bare.turns, strict=True) if not math.isnan(sum(pair))]
+        mine += [pair[0] for pair in pairs]
+        others += [pair[1] for pair in pairs]
+        shares.append(share)
+        print(
+            f"round {number + 1}: {len(pairs)} pairs of turns; a step so far: "
+            f"ours {statistics.mean(mine) * 1e3:.1f} ms, bare {statistics.mean(others) * 1e3:.1f} ms; "
+            f"callback {share:.2%} of a step",
+            file=sys.stderr,
+        )
     ratios = [first / second for first, second in zip(mine, others, strict=True)]
     upper, share = upper_bound(ratios), statistics.mean(shares)
     result = {
         "name": "overhead",
-        "value": round(statistics.mean(mine), 3),
-        "unit": "s",
-        "baseline": round(statistics.mean(others), 3),
+        "value": round(statistics.mean(mine), 5),
+        "unit": "s/step",
+        "baseline": round(statistics.mean(others), 5),
         "ratio": round(upper, 4),
         "goal": GOAL,
         "holds": upper <= GOAL and share <= CALLBACK_GOAL,
         "meanRatio": round(math.exp(statistics.mean(map(math.log, ratios))), 4),
+        "pairs": len(ratios),
         "callbackShare": round(share, 5),
     }
     print(json.dumps(result))
