@@ -35,7 +35,7 @@ from sftrun_operator.plans import plan
 
 T = TypeVar("T")
 IMAGE = "trainer:test"
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 UNCOUNTED = ("events", "leases")
 """Writes that come at their own pace."""
 
@@ -81,15 +81,18 @@ class OperatorProcess:
 
     arguments: tuple[str, ...]
     folder: Path
+    source: Path | None = None
+    """Where another version of the operator lies."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = self.folder / f"operator-{uuid.uuid4().hex[:8]}.log"
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "sftrun_operator", "--trainer-image", IMAGE, *self.arguments]
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-            )
+            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+            if self.source is not None:
+                environment["PYTHONPATH"] = str(self.source)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def kill(self) -> None:
         """As the kernel would: no last words."""
@@ -238,10 +241,10 @@ class Harness:
             operator.stop.set()
             await asyncio.wait_for(task, WAIT_SECONDS)
 
-    def process(self, *arguments: str, folder: Path) -> OperatorProcess:
-        """Starts an operator as a process of its own; end it."""
+    def process(self, *arguments: str, folder: Path, source: Path | None = None) -> OperatorProcess:
+        """Starts an operator as a process of its own, perhaps another version; end it."""
         scope = ("-n", self.namespace, "--kubeconfig", str(self.kubeconfig), "--liveness", "127.0.0.1:0")
-        return OperatorProcess(arguments=(*scope, *arguments), folder=folder)
+        return OperatorProcess(arguments=(*scope, *arguments), folder=folder, source=source)
 
 
 def _answered(operator: Operator) -> int:
@@ -290,7 +293,7 @@ async def harness_of(cluster: ClusterHandle) -> AsyncIterator[Harness]:
     admin = await connections.load(str(cluster.kubeconfig))
     kubeconfig = await asyncio.to_thread(cluster.user_kubeconfig, user)
     try:
-        async with kube.Kube(admin, told=lambda *_: None) as api:
+        async with kube.Kube(admin, told=lambda *_: None, seconds=WAIT_SECONDS) as api:
             yield Harness(cluster=cluster, namespace=namespace, api=api, kubeconfig=kubeconfig, user=user)
     finally:
         await asyncio.to_thread(cluster.delete_namespace, namespace)

@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 Use = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
 GRANTED = {(group, what, verb) for group, what, verbs in (*RULES, *ELECTION_RULES) for verb in verbs}
+ASKED_BY_ADMISSION = {("sftrun.dev", "sftruns/finalizers", "update")}
+"""No request uses it; `test_operator_faults.py` shows on a cluster that guards owners what it is for."""
 
 
 @pytest.fixture
@@ -97,9 +99,9 @@ async def test_nothing_is_refused_and_nothing_that_is_granted_goes_unused(here: 
         await second.run(report(latest, second, Stage.COLLECT, step=24, outcome=Outcome.SUCCEEDED))
         await second.end(0, message=success(latest, second))
         await here.phase("x", "Succeeded")
-        await until_used(here, *GRANTED)
+        await until_used(here, *(GRANTED - ASKED_BY_ADMISSION))
     asked = await asyncio.to_thread(used, here)
-    assert asked == GRANTED
+    assert asked == GRANTED - ASKED_BY_ADMISSION
     refused = [
         (entry["verb"], entry["requestURI"])
         for entry in entries(here)
@@ -111,5 +113,6 @@ async def test_nothing_is_refused_and_nothing_that_is_granted_goes_unused(here: 
 def test_no_secret_and_no_change_of_what_others_own_is_among_the_rights() -> None:
     resources = {what for _, what, _ in GRANTED}
     assert not resources & {"secrets", "nodes", "pods/exec", "pods/log", "serviceaccounts", "namespaces", "*"}
-    assert {what for _, what, verb in GRANTED if verb in ("update", "patch")} == {"sftruns/status", "leases"}
+    changed = {what for _, what, verb in GRANTED - ASKED_BY_ADMISSION if verb in ("update", "patch")}
+    assert changed == {"sftruns/status", "leases"}
     assert not {verb for _, _, verb in GRANTED} & {"*", "escalate", "bind", "impersonate", "deletecollection"}

@@ -11,7 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = tuple(
     sorted(
-        [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")],
+        [
+            *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+            *(ROOT / "docs").rglob("*.md"),
+            *(ROOT / "examples").rglob("*.md"),
+        ],
         key=lambda page: page.as_posix(),
     )
 )

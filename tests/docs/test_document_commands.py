@@ -18,6 +18,7 @@ from tests.docs.documents import Command
 
 from cluster import programs
 from cluster.handles import ClusterHandle
+from sftrun_api import names
 
 pytestmark = pytest.mark.cluster
 
@@ -25,6 +26,18 @@ NEEDS_A_POD = "kubectl logs"
 KUBECTL = [
     each for each in documents.commands() if each.words[0] == "kubectl" and NEEDS_A_POD not in each.text
 ]
+STATUSES = {
+    "wrong": {"failure": {"reason": "MissingJobFolder", "message": "not there"}},
+    "qwen3-8b-swe": {"message": "pod x trains", "dataset": {"name": "qwen3-8b-swe", "converted": 512}},
+}
+CURVE = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {
+        "name": "qwen3-8b-swe-01234-1-curve",
+        "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY},
+    },
+}
 HELM = [each for each in documents.commands() if each.words[0] == "helm"]
 
 
@@ -36,10 +49,12 @@ def environment(light_cluster_with_crds: ClusterHandle) -> dict[str, str]:
     light_cluster_with_crds.apply(demo)
     light_cluster_with_crds.apply(*runs, namespace="demo")
     light_cluster_with_crds.apply(*runs, runs[0] | {"metadata": {"name": "wrong"}})
-    status = json.dumps({"status": {"failure": {"reason": "MissingJobFolder", "message": "not there"}}})
-    light_cluster_with_crds.kubectl(
-        "patch", "sftrun", "wrong", "--subresource=status", "--type=merge", "-p", status
-    )
+    for name, status in STATUSES.items():
+        patch = json.dumps({"status": status})
+        light_cluster_with_crds.kubectl(
+            "patch", "sftrun", name, "--subresource=status", "--type=merge", "-p", patch
+        )
+    light_cluster_with_crds.apply(CURVE)
     return {**os.environ, "KUBECONFIG": str(light_cluster_with_crds.kubeconfig)}
 
 

@@ -22,7 +22,7 @@ from sftrun_operator.plans import plan
 RUNS: tuple[Block, ...] = tuple(block for block in documents.blocks("yaml") if "kind: SFTRun" in block.text)
 EXAMPLES = tuple(sorted((documents.ROOT / "examples").glob("*.yaml")))
 COMMANDS = tuple(documents.commands())
-KNOWN = ("make", "export", "docker", "kubectl", "helm", "hack/cluster/cluster", "python")
+KNOWN = ("make", "export", "docker", "kubectl", "helm", "hack/cluster/cluster", "python", "sftrun")
 
 
 def judged(manifest: dict[str, Any]) -> Plan:
@@ -76,6 +76,13 @@ def test_make_targets_exist(command: Command) -> None:
 def test_images_are_built_from_targets_that_exist(command: Command) -> None:
     target = command.words[command.words.index("--target") + 1]
     assert re.search(rf"^FROM .* AS {target}$", (documents.ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_diagrams_hold_no_semicolon() -> None:
+    """It ends a statement of Mermaid's, also in the middle of a text: the diagram is not drawn then."""
+    diagrams = list(documents.blocks("mermaid"))
+    assert diagrams
+    assert [block.page for block in diagrams if ";" in block.text] == []
 
 
 def test_links_lead_somewhere() -> None:

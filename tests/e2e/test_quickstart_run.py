@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e import outputs, specs
+from tests.e2e import outputs, programs, specs
 from tests.e2e.conftest import Start
 
 from rig import releases, runs
@@ -22,7 +26,16 @@ EXPECTED = json.loads((REPOSITORY / "examples" / "quickstart" / "expected.json")
 
 
 @pytest.fixture(scope="module")
-def seen(quickstart: Run) -> list[JsonObject]:
+def watched(quickstart: Run, rig: Rig) -> Iterator[subprocess.Popen[str]]:
+    """`kubectl sft watch`, started beside the run."""
+    process = programs.start(rig.cluster, quickstart.namespace, "watch", quickstart.name)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def seen(quickstart: Run, watched: subprocess.Popen[str]) -> list[JsonObject]:
     """Every status that was seen while the run ran, in order."""
     return list(quickstart.changes(timeout=SECONDS))
 
@@ -51,6 +64,13 @@ def test_progress_moves_while_it_runs(seen: list[JsonObject]) -> None:
     assert len({(progress["stage"], progress["done"]) for progress in shown}) >= 2
     steps = [progress["step"] for progress in shown if progress.get("step")]
     assert steps == sorted(steps)
+
+
+def test_the_archive_is_whole(status: JsonObject, claim: Claim) -> None:
+    """Also what kubelet mounts as links; and a run without any trouble is told of none."""
+    assert [check for check in status["checks"] if check["name"] == "archive"] == []
+    place = str(status["outputs"]["artifacts"]["archive"]).removeprefix("/workspace/")
+    assert {"llamafactory.yaml", "deepspeed.json"} == set(claim.names(f"{place}/rendered"))
 
 
 def test_metrics_are_llama_factory_s_own(status: JsonObject, claim: Claim) -> None:
@@ -145,6 +165,100 @@ def test_one_torn_trajectory_is_counted_and_not_fatal(apply: Start, status: Json
     run = apply(specs.sftrun("one-torn", specs.job("jobs/one-torn"), specs.PREPARE))
     dataset = run.wait_phase("Succeeded", timeout=SECONDS)["dataset"]
     assert dataset["converted"] == kept - 1
+
+
+OLD = """
+cd artifacts/model; mkdir -p old/.sftrun
+echo '{"namespace": "n", "name": "old", "uid": "00000000-1"}' > old/.sftrun/claim.json
+echo '{"ending": "Completed", "step": 4, "totalSteps": 4}' > old/.sftrun/training.json
+for step in 2 4; do
+  mkdir old/checkpoint-$step; echo "{\\"global_step\\": $step}" > old/checkpoint-$step/trainer_state.json
+done
+ln -s /workspace/models old/checkpoint-2/link
+"""
+
+
+def test_clean_removes_through_a_pod_what_was_superseded(
+    status: JsonObject, claim: Claim, rig: Rig, quickstart: Run
+) -> None:
+    claim.run(OLD)
+    before = claim.names(status["outputs"]["modelPath"])
+    command = [
+        *(sys.executable, "-m", "sftrun_cli", "clean", "--run", "quickstart", "-n", quickstart.namespace),
+        *("--kubeconfig", str(rig.cluster.kubeconfig), "--checkpoints", "-o", "json"),
+    ]
+    mine = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert not [each for each in mine["items"] if "/quickstart/" not in each["path"]]
+    command[command.index("--run") : command.index("--run") + 2] = ["--claim", claim.name]
+    shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert "artifacts/model/old/checkpoint-2" in [each["path"] for each in shown["items"]]
+    assert claim.names("artifacts/model/old") == [".sftrun", "checkpoint-2", "checkpoint-4"]
+
+    done = subprocess.run([*command, "--yes"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "for reading and writing" in done.stderr
+    assert "artifacts/model/old/checkpoint-2" in [each["path"] for each in json.loads(done.stdout)["removed"]]
+    assert claim.names("artifacts/model/old") == [".sftrun", "checkpoint-4"]
+    assert "tiny-qwen3" in claim.names("models")
+    last = Path(status["outputs"]["checkpointPath"]).name
+    assert last in claim.names(status["outputs"]["modelPath"])
+    assert set(claim.names(status["outputs"]["modelPath"])) <= set(before)
+
+
+def test_watch_tells_the_whole_run_and_ends_with_it(
+    watched: subprocess.Popen[str], status: JsonObject
+) -> None:
+    out, err = watched.communicate(timeout=60)
+    lines = out.splitlines()
+    assert (watched.returncode, err) == (0, "")
+    phases = [line.split()[1] for line in lines]
+    assert {"Preparing", "Training", "Succeeded"} <= set(phases)
+    assert any("loss " in line for line, phase in zip(lines, phases, strict=True) if phase == "Training")
+    assert lines[-1].startswith("quickstart  Succeeded") and status["outputs"]["modelPath"] in lines[-1]
+
+
+def test_plot_draws_the_losses_that_lie_in_the_folder(
+    status: JsonObject, rig: Rig, quickstart: Run, claim: Claim, tmp_path: Path
+) -> None:
+    assert status
+    place = (rig.cluster, quickstart.namespace)
+    programs.call(*place, "plot", "quickstart", "--out", str(tmp_path / "x.csv"))
+    rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    drawn = {int(row["step"]): float(row["loss"]) for row in rows if row["kind"] == "train"}
+    assert drawn == pytest.approx(outputs.losses(claim, "quickstart"), rel=1e-5)
+    programs.call(*place, "plot", "quickstart", "--out", str(tmp_path / "x.png"))
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    text, _ = programs.call(*place, "describe", "quickstart")
+    assert f"{EXPECTED['converted']} records" in text and status["outputs"]["modelPath"] in text
+
+
+def test_compare_finds_nothing_between_two_equal_runs(
+    status: JsonObject, apply: Start, rig: Rig, quickstart: Run
+) -> None:
+    again = runs.quickstart()
+    again["metadata"]["name"] = "quickstart-again"
+    apply(again).wait_phase("Succeeded", timeout=SECONDS)
+    names = ("quickstart", "quickstart-again")
+    text, _ = programs.call(rig.cluster, quickstart.namespace, "compare", *names, "-o", "json")
+    compared = json.loads(text)
+    assert not [each for each in compared["differences"] if each["field"].startswith("spec.")]
+    assert compared["verdicts"][-1]["difference"] == 0
+    assert compared["runs"][0]["finalLoss"] == status["outputs"]["trainingMetrics"]["finalLoss"]
+
+
+def test_logs_are_those_of_the_pod_and_of_the_workspace_when_it_is_gone(
+    status: JsonObject, rig: Rig, quickstart: Run
+) -> None:
+    place = (rig.cluster, quickstart.namespace)
+    live, err = programs.call(*place, "logs", "quickstart", "--stage", "train")
+    assert status["podName"] in err
+    rig.cluster.kubectl("delete", "pod", status["podName"], namespace=quickstart.namespace)
+    kept, err = programs.call(*place, "logs", "quickstart", "--stage", "train")
+    assert "with your rights" in err and "for reading only" in err
+    assert "train_runtime" in live and "train_runtime" in kept
+    assert not rig.api.list("pods", namespace=quickstart.namespace, selector="sftrun.dev/helper")
+    _, err = programs.call(*place, "logs", "quickstart", "--attempt", "2", code=1)
+    assert "there is no attempt 2" in err
 
 
 def _data(claim: Claim) -> bytes:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
+import signal
 import sys
 import time
 from pathlib import Path
 
-from tests.faults import matrices
+from tests.faults import clusters, matrices
 from tests.faults.cases import matrix, spread
-
-from cluster import handles, light, processes
 
 
 def say(text: str) -> None:
@@ -25,14 +23,8 @@ def say(text: str) -> None:
 
 
 async def _run(options: argparse.Namespace, folder: Path) -> int:
-    owner = os.getpid()
-    started = processes.start_ticks(owner)
-    assert started is not None
-    run_folder = light.up(f"faults-{owner}", owner=(owner, started))
     begun = time.monotonic()
-    try:
-        cluster = handles.of_folder(run_folder)
-        cluster.install_crds()
+    with clusters.own("faults") as cluster:
         reference = await matrices.golden(cluster, folder)
         cases = [case for case in matrix(matrices.calls_of(reference)) if options.only in str(case)]
         cases = spread(cases, options.limit) if options.limit else cases
@@ -43,15 +35,12 @@ async def _run(options: argparse.Namespace, folder: Path) -> int:
             nonlocal done
             done += 1
             mark = "FAILED" if ending.trouble else "ok" if ending.struck else "ok (the call did not come)"
-            say(
-                f"{done}/{len(cases)} {time.monotonic() - begun:.0f} s {ending.case}: {mark} {ending.trouble}"
-            )
+            seconds = time.monotonic() - begun
+            say(f"{done}/{len(cases)} {seconds:.0f} s {ending.case}: {mark} {ending.trouble}")
 
         endings = await matrices.judge(
             cases, cluster=cluster, folder=folder, reference=reference, num_workers=options.workers, tell=tell
         )
-    finally:
-        light.down(run_folder)
     failed = [ending for ending in endings if ending.trouble]
     struck = sum(ending.struck for ending in endings)
     say(f"{struck} of {len(endings)} cases met their call; operators' logs: {folder}")
@@ -65,10 +54,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose name holds this")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="a spread sample of so many")
-    parser.add_argument("--workers", type=int, default=4, metavar="N", help="lives at a time (4)")
+    parser.add_argument("--workers", type=int, default=6, metavar="N", help="lives at a time (6)")
     options = parser.parse_args()
     folder = Path(".cache/faults")
     folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and take operators and cluster along
     return asyncio.run(_run(options, folder))
 
 

@@ -12,7 +12,7 @@ PATH = re.compile(
     r"^/(?:api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)"
     r"(?:/namespaces/(?P<namespace>[^/]+))?(?:/(?P<plural>[^/]+))?(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?$"
 )
-ATTEMPT = re.compile(r"-[0-9a-z]{5}-(\d+)(-collect)?$")
+ATTEMPT = re.compile(r"-[0-9a-z]{5}-(\d+)(-collect|-curve)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Call:
     resource: str
     object: str
     """`all` of a list of everything, `of-run` of a list by the run's label, `run`, `attempt-N`,
-    `attempt-N-collect`, `event`."""
+    `attempt-N-collect`, `attempt-N-curve`, `event`."""
 
     def __str__(self) -> str:
         return f"{self.verb} {self.resource} {self.object}"

@@ -25,7 +25,9 @@ class Fault(enum.StrEnum):
     TIMEOUT = "504"
     GONE = "410"
     ERROR_EVENT = "error-event"
-    """A watch whose first event is an ERROR of code 500."""
+    """A watch that tells one thing and then an ERROR of code 500."""
+    GONE_EVENT = "gone-event"
+    """The same of code 410: the version that it was to go on from is forgotten."""
     SILENT = "silent"
     """A watch that is open and says nothing."""
     STALE = "stale"
@@ -46,12 +48,14 @@ LISTS = (*REQUESTS, Fault.GONE)
 WATCHES = (
     Fault.KILL_BEFORE,
     Fault.KILL_AFTER,
+    Fault.DROP_ANSWER,
     Fault.TOO_MANY,
     Fault.INTERNAL,
     Fault.UNAVAILABLE,
     Fault.TIMEOUT,
     Fault.GONE,
     Fault.ERROR_EVENT,
+    Fault.GONE_EVENT,
     Fault.SILENT,
     Fault.STALE,
 )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.operator_harness import harness_of
-from tests.faults import lives
+from tests.faults import keepers, lives
 from tests.faults.calls import Call
 from tests.faults.cases import Case
+from tests.faults.oracles import Broken, Onlooker
 
 from cluster.driver import Driver
 from cluster.handles import ClusterHandle
@@ -42,12 +43,14 @@ async def world_of(cluster: ClusterHandle, folder: Path) -> AsyncIterator[lives.
         harness_of(cluster) as here,
         KubeApi(cluster.kubeconfig) as user,
         Driver(cluster.kubeconfig, namespace=here.namespace, script=MANUAL) as driver,
+        Onlooker(user, here.namespace) as onlooker,
     ):
         yield lives.World(
             namespace=here.namespace,
             api=here.api,
             user=user,
             driver=driver,
+            onlooker=onlooker,
             upstream=await connections.load(str(here.kubeconfig)),
             log=str(folder / f"{here.namespace}.log"),
         )
@@ -55,7 +58,7 @@ async def world_of(cluster: ClusterHandle, folder: Path) -> AsyncIterator[lives.
 
 async def golden(cluster: ClusterHandle, folder: Path) -> lives.Life:
     """Lives undisturbed. The first life warms the cluster up (its garbage collector learns of our kind)."""
-    lives.prepare_forks()
+    keepers.prepare_forks()
     async with world_of(cluster, folder) as world:
         await lives.live(world, "warm-up")
         return await lives.live(world, "golden")
@@ -100,7 +103,7 @@ async def _judge(case: Case, name: str, *, world: lives.World, reference: lives.
     try:
         life = await lives.live(world, name, case=case)
     except Exception as error:  # whatever it is, it is this case's ending
-        told = str(error) if isinstance(error, lives.Broken) else traceback.format_exc(limit=-3)
+        told = str(error) if isinstance(error, Broken) else traceback.format_exc(limit=-3)
         return Ending(case=case, trouble=told, struck=True)
     return Ending(case=case, trouble=_difference(life, reference), struck=life.struck)
 

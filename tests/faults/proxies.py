@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,9 +19,24 @@ from tests.faults.cases import Case, Fault
 
 from sftrun_operator.connections import Connection
 
+
+class Away(enum.StrEnum):
+    """How an API server is away."""
+
+    CUT = "cut"
+    """Connections break."""
+    HANGS = "hangs"
+    """Nothing is ever answered."""
+    UNAVAILABLE = "503"
+    STORE = "store"
+    """The server lives and its store does not: 500 to everything that is stored, also to /readyz."""
+
+
 STALE_SECONDS = 3.0
 REASONS = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}
 REASONS |= {503: "ServiceUnavailable", 504: "Timeout"}
+ERRORS = {Fault.ERROR_EVENT: 500, Fault.GONE_EVENT: 410}
+"""What a watch may end with in the middle."""
 HOP_BY_HOP = {"connection", "content-length", "transfer-encoding", "host", "keep-alive", "content-encoding"}
 
 
@@ -45,8 +62,9 @@ class Proxy:
         self._runner: web.AppRunner | None = None
         self.url = ""
         self.seen: list[Seen] = []
-        self.struck = False
-        """Whether the case's call came and was dealt with."""
+        self._away: Away | None = None
+        self._open: set[asyncio.Transport] = set()
+        self._struck_at: float | None = None
 
     async def __aenter__(self) -> Self:
         self._session = self._upstream.session(limit=0)
@@ -65,9 +83,30 @@ class Proxy:
         await self._runner.cleanup()
         await self._session.close()
 
+    @property
+    def away(self) -> Away | None:
+        """How the API server is away, `None` while it is there."""
+        return self._away
+
+    @away.setter
+    def away(self, way: Away | None) -> None:
+        """Connections that are open break at the change: so do those under the watches."""
+        self._away = way
+        for transport in self._open:
+            transport.abort()
+
     def writes(self) -> list[str]:
         """Returns what went through and changes something, in order."""
         return [str(seen.call) for seen in self.seen if seen.call.writes]
+
+    @property
+    def struck(self) -> bool:
+        """Whether the case's call came and was dealt with."""
+        return self._struck_at is not None
+
+    def seconds_since_strike(self) -> float:
+        """Returns how long ago that was; infinity before it and where there is no case."""
+        return math.inf if self._struck_at is None else asyncio.get_running_loop().time() - self._struck_at
 
     def quiet_seconds(self) -> float:
         """Returns how long nothing was written."""
@@ -75,10 +114,21 @@ class Proxy:
         return asyncio.get_running_loop().time() - last
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
+        self._open.add(transport)
+        try:
+            return await self._answer(request)
+        finally:
+            self._open.discard(transport)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         call = call_of(request.method, request.path, request.query, body_name=_name_in(request.method, body))
         nth = self._counting.number(call)
         self.seen.append(Seen(call=call, nth=nth, at=asyncio.get_running_loop().time()))
+        if self._away is not None:
+            return await self._stay_away(request, call)
         fault = self._strike(call, nth)
         if fault is Fault.KILL_BEFORE:
             self._kill()
@@ -89,11 +139,21 @@ class Proxy:
             return await self._watch(request, fault)
         return await self._forward(request, body, fault)
 
+    async def _stay_away(self, request: web.Request, call: Call) -> web.StreamResponse:
+        if self._away is Away.CUT:
+            return _cut(request)
+        if self._away is Away.HANGS:
+            await asyncio.Event().wait()
+        if self._away is Away.STORE:
+            storeless = request.path == "/version" or request.path.startswith("/openapi")
+            return web.json_response({}) if storeless else _refusal(500, call)
+        return _refusal(503, call)
+
     def _strike(self, call: Call, nth: int) -> Fault | None:
         case = self._case
         if self.struck or case is None or (case.call, case.nth) != (call, nth):
             return None
-        self.struck = True
+        self._struck_at = asyncio.get_running_loop().time()
         return case.fault
 
     async def _forward(self, request: web.Request, body: bytes, fault: Fault | None) -> web.StreamResponse:
@@ -120,16 +180,18 @@ class Proxy:
         ) as answer:
             if answer.status != 200:
                 return web.Response(status=answer.status, body=await answer.read())
-            await response.prepare(request)
-            if fault is Fault.KILL_AFTER:
-                self._kill()
-                return response
-            if fault is Fault.ERROR_EVENT:
-                await response.write(json.dumps({"type": "ERROR", "object": _status(500)}).encode() + b"\n")
-                return response
             loop = asyncio.get_running_loop()
             try:
+                await response.prepare(request)
+                if fault is Fault.KILL_AFTER:
+                    self._kill()
+                    return response
+                if fault is Fault.DROP_ANSWER:
+                    return _cut(request)
                 async for line in answer.content:
+                    if fault in ERRORS:
+                        await response.write(line + _error_event(ERRORS[fault]))
+                        return response
                     if fault is Fault.SILENT:
                         continue
                     if fault is Fault.STALE:
@@ -169,6 +231,10 @@ def _status(code: int) -> dict[str, Any]:
     reason = REASONS[code]
     return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
             "message": f"injected {reason}"}  # fmt: skip
+
+
+def _error_event(code: int) -> bytes:
+    return json.dumps({"type": "ERROR", "object": _status(code)}).encode() + b"\n"
 
 
 def _refusal(code: int, call: Call) -> web.Response:

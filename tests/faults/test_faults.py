@@ -21,6 +21,7 @@ CALLS = [
     ("GET", "/apis/batch/v1/namespaces/a/jobs/x-1f3ab-2", {}, "", "get jobs attempt-2"),
     ("POST", "/apis/batch/v1/namespaces/a/jobs", {}, "x-1f3ab-1", "create jobs attempt-1"),
     ("GET", "/apis/batch/v1/namespaces/a/jobs/x-1f3ab-2-collect", {}, "", "get jobs attempt-2-collect"),
+    ("POST", "/api/v1/namespaces/a/configmaps", {}, "x-1f3ab-2-curve", "create configmaps attempt-2-curve"),
     ("POST", "/api/v1/namespaces/a/events", {}, "x.1f3ab", "create events event"),
     ("PATCH", "/apis/sftrun.dev/v1alpha1/namespaces/a/sftruns/x/status", {}, "", "patch sftruns/status run"),
     ("DELETE", "/apis/batch/v1/namespaces/a/jobs/x-1f3ab-1", {}, "", "delete jobs attempt-1"),
