@@ -7,11 +7,15 @@ next sweeps.
 
 Property tests are the same in each run and have no deadline: a machine that is busy, or unlucky, must not
 fail what has not changed. `pytest --hypothesis-profile=explore` looks for new examples.
+
+A shell without job control starts what it puts into the background with SIGINT ignored, and so do all
+processes that come of it. Tests that press Ctrl-C would wait in vain, so pytest takes the signal back.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +29,9 @@ _SLOW_IS_WELL = settings(deadline=None, suppress_health_check=[HealthCheck.too_s
 settings.register_profile("sftrun", _SLOW_IS_WELL, derandomize=True)
 settings.register_profile("explore", _SLOW_IS_WELL, max_examples=2000)
 settings.load_profile("sftrun")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _session_process() -> int:
