@@ -7,7 +7,8 @@ KubeError
     ├── NotFoundError        404
     ├── ConflictError        409: another resourceVersion or uid
     ├── AlreadyExistsError   409: the name is taken
-    ├── RefusedError         400, 403, 422: asking again changes nothing until someone changes something
+    ├── RefusedError         403: asking again changes nothing until someone changes something
+    │   └── InvalidError         400, 422: until someone changes the object, or the CRD
     └── BusyError            401, 429 and 5xx: asking again later helps
 """
 
@@ -59,7 +60,11 @@ class AlreadyExistsError(ApiError):
 
 
 class RefusedError(ApiError):
-    """400, 403, 422."""
+    """403, and what is invalid."""
+
+
+class InvalidError(RefusedError):
+    """400, 422."""
 
 
 class BusyError(ApiError):
@@ -85,4 +90,4 @@ def _class_of(code: int, reason: str) -> type[ApiError]:
         return AlreadyExistsError if reason == "AlreadyExists" else ConflictError
     if code in (401, 429) or code >= 500:
         return BusyError
-    return {404: NotFoundError, 400: RefusedError, 403: RefusedError, 422: RefusedError}.get(code, ApiError)
+    return {404: NotFoundError, 400: InvalidError, 403: RefusedError, 422: InvalidError}.get(code, ApiError)

@@ -88,7 +88,7 @@ class Operator:
         self._relists: Relists | None = None
         self._watch: Watch | None = None
         self._policy_file: PolicyFile | None = None
-        self._schema = ServedSchema()
+        self._schema = ServedSchema(mended=self._look_at_all)
         self._pulse = Pulse(
             told=self.metrics.told, clock=time.monotonic, silent_after=self._options.silent_after
         )
@@ -170,8 +170,7 @@ class Operator:
 
         @contextlib.asynccontextmanager
         async def working() -> AsyncIterator[None]:
-            for key in self.caches.runs:
-                self.queue.add(key, patient=not self.caches.is_new(key))
+            self._look_at_all()
             workers = asyncio.create_task(self._work(passes), name="workers")
             held = gpu_meters.run(
                 caches=self.caches,
@@ -195,6 +194,10 @@ class Operator:
         else:
             async with working():
                 await asyncio.Event().wait()
+
+    def _look_at_all(self) -> None:
+        for key in self.caches.runs:
+            self.queue.add(key, patient=not self.caches.is_new(key))
 
     async def _work(self, passes: Passes) -> None:
         """Looks at runs until the queue is closed, once everything has been listed: a run whose Job is not

@@ -19,12 +19,15 @@ from sftrun_operator.metrics import Metrics
 from sftrun_operator.observations import ApplyError, Observed, OperatorConfig, Run
 from sftrun_operator.observe import Observer
 from sftrun_operator.polls import Polls, Target
-from sftrun_operator.queues import ClosedError, KeyedQueue
+from sftrun_operator.queues import LAST_RETRY_SECONDS, ClosedError, KeyedQueue
 
 PASS_SECONDS = 60.0
 SHORTEST_LOOK_SECONDS = 0.1
 FIRST_RELOOK_SECONDS = 0.05
 LAST_RELOOK_SECONDS = 60.0
+LAST_INVALID_SECONDS = 3600.0
+"""The longest wait of a run whose status the API server takes for invalid, because its CRD is another than the
+one that took the run. Whoever mends the run or the CRD is heard of at once."""
 CURIOSITY_SHARE = 0.05
 CURIOSITY_AT_ONCE = 2.0
 """Seconds. An answer takes some 0.03 s, and a second where a namespace holds thousands of pods and events."""
@@ -133,6 +136,8 @@ class Passes:
             self._complaints.complain("API server", str(error), about=None)
             self._queue.retry(key, at_least=getattr(error, "retry_after", None) or 0.0)
             return "unavailable"
+        except kube_errors.InvalidError as error:
+            return self._failed(key, error.reason, str(error), at_most=LAST_INVALID_SECONDS)
         except kube_errors.ApiError as error:
             return self._failed(key, error.reason, str(error))
         self._queue.succeeded(key)
@@ -213,7 +218,9 @@ class Passes:
         self._writing.pop(key, None)
         self._queue.forget(key)
 
-    def _failed(self, key: Key, kind: str, message: str, *, trace: bool = False) -> str:
-        delay = self._queue.retry(key)
+    def _failed(
+        self, key: Key, kind: str, message: str, *, trace: bool = False, at_most: float = LAST_RETRY_SECONDS
+    ) -> str:
+        delay = self._queue.retry(key, at_most=at_most)
         self._complaints.complain(kind, f"{message} (next try in {delay:.1f} s)", about=key, trace=trace)
         return "error"

@@ -99,12 +99,12 @@ class KeyedQueue(Generic[K]):
             timer.cancel()
         self._timers[key] = loop.call_at(due, self._ring, key, patient)
 
-    def retry(self, key: K, *, at_least: float = 0.0) -> float:
-        """Queues the key after a delay that doubles with every failure in a row. Returns the delay in
-        seconds."""
+    def retry(self, key: K, *, at_least: float = 0.0, at_most: float = LAST_RETRY_SECONDS) -> float:
+        """Queues the key after a delay that doubles with every failure in a row, up to `at_most` seconds.
+        Returns the delay in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        ceiling = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures, 16), LAST_RETRY_SECONDS)
+        ceiling = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures, 16), at_most)
         delay = max(ceiling * (0.5 + self._jitter() / 2), at_least)
         self.add_in(key, delay, patient=failures > 0)
         return delay

@@ -8,7 +8,7 @@ keeps them.) The schema is read from the server's OpenAPI document, which everyb
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sftrun_api import API_GROUP, API_VERSION, KIND
@@ -64,9 +64,11 @@ def told(fields: tuple[str, ...]) -> str:
 class ServedSchema:
     """Looks at the served schema now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, mended: Callable[[], None] = lambda: None) -> None:
+        """`mended` is called when nothing is missing any more."""
         self.missing: tuple[str, ...] = ()
         """What the last look found to be dropped."""
+        self._mended = mended
 
     async def follow(self, client: Kube) -> None:
         """Looks until cancelled, and says so when something is missing or is there again."""
@@ -80,10 +82,10 @@ class ServedSchema:
             document = await client.schema()
         except kube_errors.KubeError:
             return False  # the lists say what is wrong, and the pulse whether anybody answers
-        found = await asyncio.to_thread(missing, document)
-        if found and found != self.missing:
-            LOGGER.error("%s", told(found))
-        elif self.missing and not found:
+        before, self.missing = self.missing, await asyncio.to_thread(missing, document)
+        if self.missing and self.missing != before:
+            LOGGER.error("%s", told(self.missing))
+        elif before and not self.missing:
             LOGGER.info("the CRD that is served has every field again")
-        self.missing = found
+            self._mended()
         return True

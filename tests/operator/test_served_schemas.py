@@ -83,9 +83,11 @@ async def test_it_is_said_once_and_taken_back_when_the_crd_is_applied(
     monkeypatch.setattr(LOGGER, "propagate", True)
     old = without("spec", "mode")
     server: Any = Server(old, old, UnreachableError("away"), document())
-    schema = ServedSchema()
+    mended: list[tuple[str, ...]] = []
+    schema = ServedSchema(mended=lambda: mended.append(schema.missing))
     with caplog.at_level(logging.INFO):
         looks = [(await schema.look(server), schema.missing) for _ in range(4)]
     lacking = ("spec.mode",)
     assert looks == [(True, lacking), (True, lacking), (False, lacking), (True, ())]
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+    assert mended == [()], "what was refused meanwhile is tried again"

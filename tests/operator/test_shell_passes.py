@@ -296,6 +296,22 @@ async def test_a_refusal_is_told_to_plan_until_it_is_over() -> None:
     assert ("Job", JOB) in shell.kube.objects
 
 
+@pytest.mark.parametrize(("code", "longest"), [(422, 3600.0), (403, 120.0)])
+async def test_a_status_that_stays_refused_is_tried_ever_more_rarely(code: int, longest: float) -> None:
+    asked: list[float] = []
+
+    class Recorder(KeyedQueue[Key]):
+        def retry(self, key: Key, *, at_least: float = 0.0, at_most: float = 120.0) -> float:
+            asked.append(at_most)
+            return super().retry(key, at_least=at_least, at_most=at_most)
+
+    shell = Shell(FakeKube(sftrun()), queue=Recorder(jitter=lambda: 0.0))
+    shell.kube.failures["patch SFTRun"] = [error(code, "Invalid")]
+    shell.hear("SFTRun", sftrun())
+    await shell.settle()
+    assert asked == [longest]
+
+
 async def test_a_plan_that_raises_costs_only_its_own_run(caplog: pytest.LogCaptureFixture) -> None:
     def plan(run: Run, observed: Observed, **rest: Any) -> Plan:
         if run.name == "bad":

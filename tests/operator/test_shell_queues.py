@@ -58,6 +58,7 @@ async def test_retries_double_up_to_a_ceiling_and_start_over_after_a_success() -
     delays = [queue.retry("a") for _ in range(12)]
     assert delays[:5] == [0.25, 0.5, 1.0, 2.0, 4.0]
     assert delays[-1] == 120.0
+    assert queue.retry("a", at_most=3600) == 1024.0
     queue.succeeded("a")
     assert queue.retry("a") == 0.25
     assert queue.retry("a", at_least=30) == 30
