@@ -1,8 +1,10 @@
 """The operator under load, against Kubeflow Trainer's figures and ceilings of our own: `make bench-scale`.
 
-Four parts, each on a light cluster of its own (real API server, etcd, Job controller), with the operator as a
+Five parts, each on a light cluster of its own (real API server, etcd, Job controller), with the operator as a
 process of its own that has the rights of its chart:
 
+  floor       1,000 runs by 16 parallel creators, for a client that sends what the operator sends and
+              thinks nothing: the least that it could take here
   thousand    1,000 runs by 16 parallel creators: from the API server's receipt to its answer to the Job
   ten         10,000 runs as fast as the API server takes them, then a minute of quiet, then a restart
   polls       1,000 running pods that are asked for their progress, some of which hang
@@ -30,6 +32,7 @@ from bench.scale_goals import KUBEFLOW, P99, Ceiling  # noqa: E402
 from bench.stages import say  # noqa: E402
 
 CEILINGS: dict[str, tuple[Ceiling, ...]] = {
+    "floor": (),
     "thousand": scale_goals.THOUSAND,
     "ten": scale_goals.TEN_THOUSAND,
     "polls": scale_goals.POLLS,
@@ -40,6 +43,7 @@ CEILINGS: dict[str, tuple[Ceiling, ...]] = {
 async def bench(options: argparse.Namespace) -> dict[str, Any]:
     """Runs the parts and returns the line for machines."""
     parts: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
+        "floor": lambda: scale_runs.floor(num_runs=options.runs),
         "thousand": lambda: scale_runs.thousand(num_runs=options.runs),
         "ten": lambda: scale_runs.ten_thousand(num_runs=10 * options.runs),
         "polls": lambda: scale_polls.polls(num_runs=options.runs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from bench import footprints
+from bench import footprints, scale_floor
 from bench.audits import AuditLog
 from bench.footprints import Footprint
 from tests.cluster.operator_harness import Harness, OperatorProcess, eventually
@@ -111,6 +112,23 @@ async def loaded(here: Harness, *arguments: str, folder: Path) -> AsyncIterator[
             yield Loaded(process=process, address=address, ready_seconds=elapsed, session=session)
     finally:
         process.terminate()
+
+
+@asynccontextmanager
+async def bare_client(here: Harness) -> AsyncIterator[int]:
+    """Starts `scale_floor`, the client that only writes, with the operator's rights; gives its pid."""
+    command = [sys.executable, str(Path(__file__).with_name("scale_floor.py"))]
+    options = ["--kubeconfig", str(here.kubeconfig), "--namespace", here.namespace]
+    process = await asyncio.create_subprocess_exec(*command, *options, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            for _ in scale_floor.WATCHED:
+                assert await process.stdout.readline(), "the bare client has ended"
+        yield process.pid
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def audit_log(here: Harness) -> AuditLog:

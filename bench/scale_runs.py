@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench import audits
+from bench import audits, footprints
 from bench.audits import AuditLog, Call
 from bench.scale_goals import ALL, CPU, MEMORY, P50, P99, WRITES
-from bench.scale_operators import Loaded, audit_log, cluster_cpu, create_many, loaded
+from bench.scale_operators import audit_log, bare_client, cluster_cpu, create_many, loaded
 from bench.stages import quantile, say, stage
 from tests.cluster.operator_harness import Harness, eventually
 
@@ -26,7 +26,9 @@ async def thousand(*, num_runs: int, creators: int = 16) -> Figures:
         async with loaded(here, folder=folder) as operator:
             say(f"{num_runs} runs by {creators} creators; ready in {operator.ready_seconds:.1f} s")
             start, others = operator.footprint, cluster_cpu(here)
-            calls = await _create_all(here, operator, log, num_runs=num_runs, creators=creators, seconds=300)
+            calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=300)
+            await operator.until_idle(seconds=120)
+            calls.extend(log.read())
             end = operator.footprint
             _tell_cluster(here, others)
     times = list(audits.starts(calls, user=here.user).values())
@@ -46,6 +48,26 @@ async def thousand(*, num_runs: int, creators: int = 16) -> Figures:
     }
 
 
+async def floor(*, num_runs: int, creators: int = 16) -> Figures:
+    """Returns the same figures of a client that writes the same, and does nothing else."""
+    async with stage("bench-scale", brisk=False) as here:
+        log = audit_log(here)
+        async with bare_client(here) as pid:
+            say(f"{num_runs} runs by {creators} creators, served by a client that thinks nothing")
+            start, others = footprints.of(pid), cluster_cpu(here)
+            calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=300)
+            end = footprints.of(pid)
+            _tell_cluster(here, others)
+    times = list(audits.starts(calls, user=here.user).values())
+    return {
+        P50: round(quantile(times, 0.5), 2),
+        P99: round(quantile(times, 0.99), 2),
+        ALL: round(_span(calls, user=here.user), 2),
+        MEMORY: round(end.peak_mib, 1),
+        CPU: round(end.cpu_seconds - start.cpu_seconds, 2),
+    }
+
+
 async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float = IDLE_SECONDS) -> Figures:
     """Returns the figures of runs as fast as the API server takes them, and of a restart with them."""
     async with stage("bench-scale", brisk=False) as here:
@@ -53,7 +75,9 @@ async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float
         async with loaded(here, folder=folder) as operator:
             others = cluster_cpu(here)
             say(f"{num_runs} runs by {creators} creators")
-            calls = await _create_all(here, operator, log, num_runs=num_runs, creators=creators, seconds=900)
+            calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=900)
+            await operator.until_idle(seconds=120)
+            calls.extend(log.read())
             _tell_cluster(here, others)
             busy = operator.footprint
             say(f"all have their Jobs: {busy.cpu_seconds:.1f} CPU s, peak {busy.peak_mib:.0f} MiB")
@@ -86,9 +110,9 @@ async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float
 
 
 async def _create_all(
-    here: Harness, operator: Loaded, log: AuditLog, *, num_runs: int, creators: int, seconds: float
+    here: Harness, log: AuditLog, *, num_runs: int, creators: int, seconds: float
 ) -> list[Call]:
-    """Creates the runs, waits for the Job of each and an operator with nothing to do. Returns all calls."""
+    """Creates the runs and waits for the Job of each. Returns all calls until then."""
     calls: list[Call] = []
     log.skip()
     began = time.monotonic()
@@ -103,8 +127,6 @@ async def _create_all(
 
     await eventually(made, lambda count: count >= num_runs, what=f"{num_runs} Jobs", seconds=seconds)
     say(f"the last Job after {time.monotonic() - began:.1f} s")
-    await operator.until_idle(seconds=120)
-    calls.extend(log.read())
     return calls
 
 
