@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -62,3 +63,11 @@ def test_every_package_of_ours_is_in_the_wheel() -> None:
     packages = {Path(each).name for each in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
     there = {path.parent.name for path in ROOT.glob("*/sftrun_*/__init__.py")}
     assert packages == there
+
+
+def test_the_operator_s_command_without_its_extra_says_what_to_install() -> None:
+    hidden = "import sys; sys.modules['kopf'] = None; "
+    program = hidden + "from sftrun_operator.__main__ import main; sys.exit(main([]))"
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "kopf is not installed; pip install 'sftrun[operator]' brings it\n"
