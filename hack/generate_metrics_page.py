@@ -7,6 +7,7 @@ nothing is written, and a page that differs is an error.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -114,11 +115,17 @@ def _table(rows: Iterable[tuple[str, str, tuple[str, ...], str]]) -> list[str]:
 
 def _alerts() -> list[str]:
     groups = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
-    lines = ["| alert | severity | after | what to do |", "|---|---|---|---|"]
+    lines = ["| alert | severity | after | says | what to do |", "|---|---|---|---|---|"]
     for rule in (rule for group in groups for rule in group["rules"]):
-        what = " ".join(rule["annotations"]["description"].split()).replace("|", "\\|")
-        lines.append(f"| `{rule['alert']}` | {rule['labels']['severity']} | {rule['for']} | {what} |")
+        told = " | ".join(_cell(rule["annotations"][key]) for key in ("summary", "description"))
+        lines.append(f"| `{rule['alert']}` | {rule['labels']['severity']} | {rule['for']} | {told} |")
     return [*lines, ""]
+
+
+def _cell(text: str) -> str:
+    """Returns a text of an alert as a table's cell; the value or label that Prometheus puts in is named."""
+    words = re.sub(r"{{ \$(?:labels\.)?(\w+)[^}]*}}", r"*\1*", text)
+    return " ".join(words.split()).replace("|", "\\|")
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ MORE = {
     Reason.INVALID_SPEC: "All mistakes at once, each with field, value and remedy: [the rules](rules.md).",
     Reason.POLICY_DENIED: "What your platform engineers allow: [the policy](policy.md).",
     Reason.WAITING_FOR_POD: "If it stays so: `kubectl describe job` of that name says who refuses the pod.",
-    Reason.PROGRESS_UNREACHABLE: "[Operate](operate.md) says which port must be open, from where to where.",
+    Reason.PROGRESS_UNREACHABLE: "[Install](install.md#networkpolicies) has which port to open, and to whom.",
     Reason.STALLED: "The stacks of all ranks stand in the stage's log, in the output folder.",
     Reason.DIVERGED: "[Choose parameters](choose-parameters.md), spikes.",
     Reason.NON_FINITE_LOSS: "[Choose parameters](choose-parameters.md), NaN.",

@@ -11,6 +11,7 @@ import ast
 import enum
 import inspect
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,18 +27,18 @@ _HEAD = """\
 <!-- Generated from cli/sftrun_cli by `make generate`; edit the program, not this file. -->
 # The command line
 
-One program under two names: `sftrun`, and `kubectl sft` as kubectl's plug-in. `pip install sftrun`
-installs it, without torch. `sftrun --install-completion` teaches it to the shell; `kubectl sft <TAB>` needs
-kubectl's own completion alone (kubectl 1.26 or newer), which finds `kubectl_complete-sft` beside the program.
-Both complete commands, options and the names of the cluster's runs. Results go to standard output and nothing
-else does; remarks, progress and errors go to standard error. Colours and movement are left out where a stream
-is no terminal, and with `NO_COLOR` set.
+One program under two names: `sftrun`, and `kubectl sft` as kubectl's plug-in. `pip install sftrun` installs
+it, without torch; so does the wheel of a release. `sftrun --install-completion` teaches it to the shell;
+`kubectl sft <TAB>` needs kubectl's own completion alone (kubectl 1.26 or newer), which finds
+`kubectl_complete-sft` beside the program. Both complete commands, options and the names of the cluster's
+runs. Results go to standard output and nothing else does; remarks, progress and errors go to standard error.
+Colours and movement are left out where a stream is no terminal, and with `NO_COLOR` set.
 
 Commands on a cluster find it, the context and the namespace as kubectl does, and act with your own rights:
 `get`, `list`, `watch` of `sftruns`, `patch` and `delete` to steer them; `get` of `configmaps` (kept curves)
-and `jobs`, `list` of `pods` and `events`, `get` of `pods/log`; `get` of `pods/proxy` for live figures and
-curves; `create` and `delete` of `pods` for what lies in a workspace. `doctor` reads more where it may. What
-you may not do is said, and left out where the rest still makes sense.
+and `jobs`, `get` and `list` of `pods`, `list` of `events`, `get` of `pods/log`; `get` of `pods/proxy` for
+live figures and curves; `create` and `delete` of `pods` for what lies in a workspace. `doctor` reads more
+where it may. What you may not do is said, and left out where the rest still makes sense.
 """
 
 
@@ -109,11 +110,12 @@ def _default(parameter: Any) -> str:
 
 
 def _plain(epilog: str) -> str:
-    return inspect.cleandoc(epilog.replace("\b\n", "").replace("\b", "")).strip()
+    return textwrap.dedent(epilog.replace("\b\n", "").replace("\b", "")).strip()
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\\\|").replace("<", "&lt;")
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))
 
 
 def _exit_codes() -> Iterator[tuple[int, str]]:

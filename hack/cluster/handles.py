@@ -16,7 +16,7 @@ from typing import Any
 
 from cluster import control_planes, registries, states
 from cluster.errors import ClusterError, UnsuitableMachine
-from cluster.paths import REPOSITORY, RunFolder
+from cluster.paths import REPOSITORY, RunFolder, cache_folder
 
 JsonObject = dict[str, Any]
 CRD_FILE = REPOSITORY / "crds" / "sftruns.yaml"
@@ -142,7 +142,7 @@ def of_environment(environment: Mapping[str, str] = os.environ) -> ClusterHandle
     Raises:
         ClusterError: KUBECONFIG names a file that is not there.
     """
-    named = environment.get("KUBECONFIG", "")
+    named = foreign_kubeconfig(environment)
     if not named:
         return None
     if not Path(named).is_file():
@@ -150,6 +150,13 @@ def of_environment(environment: Mapping[str, str] = os.environ) -> ClusterHandle
             f"KUBECONFIG={named} is no file: correct it, or unset it to use a cluster of our own"
         )
     return ClusterHandle(kubeconfig=Path(named).absolute(), registry=environment.get("REGISTRY") or None)
+
+
+def foreign_kubeconfig(environment: Mapping[str, str]) -> str:
+    """Returns KUBECONFIG where it names somebody else's cluster. One of ours, left in the shell by a look
+    around, is as good as none."""
+    named = environment.get("KUBECONFIG", "")
+    return "" if named and Path(named).resolve().is_relative_to(cache_folder()) else named
 
 
 def _kubectl() -> str:

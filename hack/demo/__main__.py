@@ -10,11 +10,12 @@ import time
 
 import yaml
 
+from cluster import handles
 from cluster.errors import ClusterError
 from cluster.handles import RESTRICTED
 from demo import curves, live, machines, materials
 from rig import commands, rigs, runs
-from rig.apis import JsonObject, wait_for
+from rig.apis import Api, JsonObject, wait_for
 from rig.claims import Claim
 from rig.commands import REPOSITORY
 from rig.errors import RigError
@@ -31,6 +32,9 @@ def main() -> int:
     started = time.monotonic()
     try:
         machines.check()
+        theirs = handles.of_environment()
+        if theirs is not None:
+            machines.check_nodes(Api(theirs.kubeconfig).list("nodes"))
         commands.run(["hack/setup/system.sh"], timeout=1800, what="installing Debian packages")
         rig = rigs.up(show=_show)
         claim = _prepare(rig)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from cluster import handles
 from rig.errors import RigError
 
+GPUS = 8
+"""What examples/quickstart.yaml asks for."""
 INSTEAD = """
 Use a cluster of yours instead:
   export KUBECONFIG=~/.kube/config       # its administrator; nodes that run linux/amd64 images
@@ -45,7 +49,7 @@ def check(environment: Mapping[str, str] = os.environ, *, machine: Machine | Non
     Raises:
         UnsuitableMachine: it cannot; says what is missing and what to do.
     """
-    if not environment.get("KUBECONFIG"):
+    if not handles.foreign_kubeconfig(environment):
         missing = _missing(machine or this_machine())
         if missing is not None:
             raise UnsuitableMachine(f"The demo starts a Kubernetes on this machine, {missing}\n{INSTEAD}")
@@ -54,6 +58,27 @@ def check(environment: Mapping[str, str] = os.environ, *, machine: Machine | Non
             "KUBECONFIG is set, REGISTRY is not: name a registry that you may push to and the cluster's "
             "nodes can pull from, for example REGISTRY=registry.example/team"
         )
+
+
+def check_nodes(nodes: Iterable[Mapping[str, Any]]) -> None:
+    """Does nothing where a node of somebody else's cluster can hold the run. Asked before images are built.
+
+    Raises:
+        UnsuitableMachine: none has the GPUs.
+    """
+    most = max((_gpus(node) for node in nodes), default=0)
+    if most < GPUS:
+        raise UnsuitableMachine(
+            f"The example asks for {GPUS} nvidia.com/gpu on a linux/amd64 node, as a real run would, "
+            f"though it trains on CPU. The most that a node of this cluster has is {most}"
+        )
+
+
+def _gpus(node: Mapping[str, Any]) -> int:
+    status = node["status"]
+    if status.get("nodeInfo", {}).get("architecture") != "amd64":
+        return 0
+    return int(status.get("allocatable", {}).get("nvidia.com/gpu", "0"))
 
 
 def _missing(machine: Machine) -> str | None:

@@ -11,6 +11,11 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$state" ] && .venv/bin/python -c ''
   exit 0
 fi
 
+if [ "$(uname -sm)" != "Linux x86_64" ]; then
+  echo "requirements/*.txt are locked for Linux x86_64 (CUDA's packages are), and this is $(uname -sm)." >&2
+  echo "Use such a machine, a virtual one or a container: .devcontainer/ has one." >&2
+  exit 1
+fi
 python=$(command -v "python$want" || command -v python3 || true)
 if [ -z "$python" ] || ! "$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$want')"; then
   echo "Python $want is needed (requirements/*.txt are locked for it); found: ${python:-none}." >&2

@@ -292,8 +292,10 @@ def _array(path: Path) -> Iterator[RawRow]:
 
 
 def _parquet(path: Path) -> Iterator[RawRow]:
-    import pyarrow.parquet  # noqa: PLC0415 - a second, and only for this
-
+    try:
+        import pyarrow.parquet  # noqa: PLC0415 - a second, and only for this
+    except ModuleNotFoundError as error:
+        raise BadRequest(f"{path}: reading Parquet needs pyarrow: pip install 'sftrun[parquet]'") from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             number = 0

@@ -155,6 +155,16 @@ def test_rows_are_told_from_logs(sftrun: Sftrun, tmp_path: Path) -> None:
     assert [item["name"] for item in both["datasets"]] == ["rows-source-1", "rows-source-2"]
 
 
+def test_rows_of_no_known_shape_are_told_which_options_say_more(sftrun: Sftrun, tmp_path: Path) -> None:
+    samples.write(tmp_path / "own.jsonl", json.dumps({"ask": "Q", "say": "A"}))
+    told = sftrun("own.jsonl", "--template", "llama3", "--out", "data")
+    assert told.code == ExitCode.USAGE
+    assert all(
+        option in told.err for option in ("own.jsonl", "--format", "--column", "--stage", "--scaffold")
+    )
+    assert "harborJob" not in told.err
+
+
 def test_preferences(sftrun: Sftrun, tmp_path: Path) -> None:
     pair = {"prompt": "Q", "chosen": "A", "rejected": "B"}
     samples.write(tmp_path / "pairs.jsonl", json.dumps(pair))
@@ -202,7 +212,7 @@ def test_a_run_that_would_be_refused(sftrun: Sftrun, tmp_path: Path) -> None:
         (("nowhere", "--template", "qwen3", "--out", "o"), ExitCode.USAGE, "nowhere"),
         (("jobs/job", "--template", "qwen3", "--out", "o", "--column", "a"), ExitCode.USAGE, "NAME=NAME"),
         (("jobs/job", "--template", "qwen3", "--out", "o", "--scaffold", "X"), ExitCode.USAGE, "Terminus2"),
-        (("unknown.json", "--template", "qwen3", "--out", "o"), ExitCode.USAGE, "Auto knows none"),
+        (("unknown.json", "--template", "qwen3", "--out", "o"), ExitCode.USAGE, "no log that is read"),
         (("jobs/job", "--template", "qwen3", "--out", "o", "--min-reward", 2), ExitCode.FAILED, "LowReward"),
         (("jobs/job", "--template", "qwen3", "--explain", "owner__repo-9"), ExitCode.USAGE, "owner__repo-"),
         (("--run", "none.yaml", "--out", "o"), ExitCode.USAGE, "none.yaml"),

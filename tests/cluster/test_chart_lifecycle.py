@@ -106,7 +106,7 @@ def test_no_object_is_lost_by_upgrade_rollback_and_uninstall(
     before = uids()
     assert set(before) == {"one", "two"}
 
-    helm(cluster, "upgrade", RELEASE, new, "--reuse-values", namespace=namespace)
+    helm(cluster, "upgrade", RELEASE, new, "--reset-then-reuse-values", namespace=namespace)
     assert (uids(), has_lifecycle()) == (before, False), "helm leaves a CRD that is there alone"
     file = str(new / "crds" / "sftruns.yaml")
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", file)

@@ -227,6 +227,20 @@ def test_other_advice(
     assert (id_ in ids(given(method, samples, facts, **changes))) == told
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({ACCUMULATED: 64}, "training.gradientAccumulationSteps"),
+        ({ACCUMULATED: 1, "training__perDeviceTrainBatchSize": 64}, "training.perDeviceTrainBatchSize"),
+        ({ACCUMULATED: 2, "training__perDeviceTrainBatchSize": 32}, "training.gradientAccumulationSteps"),
+        ({ACCUMULATED: 1, "infrastructure__gpusPerNode": 64}, "infrastructure.gpusPerNode"),
+    ],
+)
+def test_advice_names_a_field_that_makes_the_batch_smaller(changes: dict[str, Any], field: str) -> None:
+    (found,) = (each for each in given("LoRA", 3_000, **changes) if each.id == "GlobalBatch")
+    assert found.field == field
+
+
 PREFERENCES = [
     ("SFT", 5e-7, False),
     ("SFT", 1e-6, False),

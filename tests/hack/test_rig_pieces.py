@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cluster import handles
+from cluster.paths import cache_folder
 from demo import curves, live, machines
 from rig import apis, claims, commands, images, pods
 from rig.errors import CommandFailed, TimedOut
@@ -53,6 +55,37 @@ def test_cluster_of_ones_own_needs_a_registry(environment: dict[str, str], says:
 
 def test_cluster_of_ones_own_needs_nothing_of_this_machine() -> None:
     machines.check({"KUBECONFIG": "x", "REGISTRY": "registry.example/team"})
+
+
+def test_the_demo_s_own_cluster_in_the_environment_is_no_cluster_of_ones_own() -> None:
+    left_by_a_look_around = {"KUBECONFIG": str(cache_folder() / "full" / "kubeconfig")}
+    suitable = machines.Machine(system="Linux", machine="x86_64", uid=0, go="/go")
+    machines.check(left_by_a_look_around, machine=suitable)
+    assert handles.of_environment(left_by_a_look_around) is None
+
+
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        ([], "has is 0"),
+        ([("amd64", "4"), ("amd64", None)], "has is 4"),
+        ([("arm64", "8")], "has is 0"),
+    ],
+)
+def test_a_cluster_without_the_gpus_is_told_before_anything_is_built(
+    nodes: list[tuple[str, str | None]], says: str
+) -> None:
+    with pytest.raises(machines.UnsuitableMachine, match=says):
+        machines.check_nodes(node(*each) for each in nodes)
+
+
+def test_a_node_with_the_gpus_will_do() -> None:
+    machines.check_nodes([node("amd64", None), node("amd64", "8")])
+
+
+def node(architecture: str, gpus: str | None) -> dict[str, Any]:
+    allocatable = {"cpu": "8"} | ({"nvidia.com/gpu": gpus} if gpus else {})
+    return {"status": {"nodeInfo": {"architecture": architecture}, "allocatable": allocatable}}
 
 
 @pytest.mark.parametrize(

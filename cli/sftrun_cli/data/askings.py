@@ -126,16 +126,23 @@ def _input(path: Path, scaffold: str, given: FilesInput, *, rows_asked: bool) ->
     try:
         sources.open_logs(SourceRequest(name="", input=as_logs), as_logs, field="JOB")
     except (EmptyJob, UnknownFormat):
-        if _are_rows(as_rows):
-            return as_rows
+        return as_rows if _are_rows(as_rows) else as_logs
     return as_logs
 
 
 def _are_rows(asked: FilesInput) -> bool:
     try:
         rows.open_rows(SourceRequest(name="", input=asked), asked, field="JOB")
-    except (EmptyJob, UnknownFormat):
+    except EmptyJob:
         return False
+    except UnknownFormat as error:
+        if asked.paths[0].suffix not in rows.SUFFIXES:
+            return False
+        raise UnknownFormat(
+            f"{asked.paths[0]} is no log that is read here, and its rows are of no known shape. Of rows name "
+            "--format and, where columns are called otherwise, --column OURS=THEIRS; pairs of answers need "
+            "--stage dpo, labelled answers --stage kto. Of a log name --scaffold"
+        ) from error
     return True
 
 

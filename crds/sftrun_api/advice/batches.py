@@ -49,12 +49,21 @@ def _global(case: Case, row: Range, batch: int) -> Advice:
     why = "noisy gradients" if batch < row.least else "fewer updates of the weights"
     return Advice(
         id="GlobalBatch",
-        field="training.gradientAccumulationSteps",
+        field=_lever(case, smaller=batch > row.least),
         value=f"{batch} samples a step ({worked})",
         recommended=f"{row} samples a step, or a learningRate of about {rate} with this batch",
         why=f"{case.who}: {why}; the rate goes with the square root of the batch",
         source=Source.GUIDE,
     )
+
+
+def _lever(case: Case, *, smaller: bool) -> str:
+    """Returns the field that changes the global batch; what stands at 1 makes it no smaller."""
+    if not smaller or case.training.gradient_accumulation_steps > 1:
+        return "training.gradientAccumulationSteps"
+    if case.training.per_device_train_batch_size > 1:
+        return "training.perDeviceTrainBatchSize"
+    return "infrastructure.gpusPerNode"
 
 
 def _local(case: Case) -> Iterator[Advice]:
@@ -80,7 +89,7 @@ def _steps(case: Case, batch: int) -> Iterator[Advice]:
         return
     yield Advice(
         id="FewSteps",
-        field="training.gradientAccumulationSteps",
+        field=_lever(case, smaller=True),
         value=f"{steps} steps of {batch} samples in the whole run",
         recommended=f"at least {FEW_STEPS} steps, by a smaller global batch",
         why="a large batch of little data updates the weights too seldom",

@@ -71,7 +71,8 @@ def _shape(config: Config) -> ModelShape | None:
 
 def _by_files(config: object, stored: int | None, notes: list[str]) -> int | None:
     if stored is None:
-        notes.append("the index of its files tells no total_size")
+        if config is not None:  # else nothing of the model is at hand, and that is said
+            notes.append("the index of its files tells no total_size")
         return None
     each = configs.stored_bytes(config)
     if each is None:

@@ -10,9 +10,9 @@ _TOP = """\
 # The operator's policy
 
 What the creators of SFTRuns may ask for, said by whoever runs the cluster. Without one, the defaults below
-hold: no image but the operator's own trainer, no code of strangers, no service account of its own. The
-chart's value `policy` holds `rules` and `namespaces`, puts them into a ConfigMap, and mounts it;
-`sftrun-operator --policy FILE` reads any other file.
+hold: no trainer image but the operator's own, no code that comes with a model, no service account but the
+namespace's default one. The chart's value `policy` holds `rules` and `namespaces`, puts them into a
+ConfigMap, and mounts it; `sftrun-operator --policy FILE` reads any other file.
 
 ```yaml
 apiVersion: sftrun.dev/v1alpha1
