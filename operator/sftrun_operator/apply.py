@@ -114,12 +114,8 @@ class Applier:
 
     async def _create(self, manifest: Mapping[str, Any], *, run: Run) -> None:
         kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
-        resource = kube.RESOURCES[kind]
         try:
-            made = await self._kube.create(resource, run.namespace, manifest)
-            run_logger(run).info("created %s %s", kind, name)
-        except kube_errors.AlreadyExistsError:
-            made = await self._ours(resource, name, run=run)
+            made = await self._made(kind, name, manifest, run=run)
         except kube_errors.RefusedError as error:
             raise _not_applied("create", kind, name, error) from error
         if kind == "Job":
@@ -127,16 +123,20 @@ class Applier:
 
     async def _keep(self, manifest: Mapping[str, Any], *, run: Run) -> None:
         kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
+        try:
+            await self._made(kind, name, manifest, run=run)
+        except (NameTakenError, kube_errors.RefusedError) as error:
+            run_logger(run).warning("%s %s is not kept: %s", kind, name, error)
+
+    async def _made(self, kind: str, name: str, manifest: Mapping[str, Any], *, run: Run) -> JsonObject:
+        """Returns the object, also where an earlier pass has made it."""
         resource = kube.RESOURCES[kind]
         try:
-            await self._kube.create(resource, run.namespace, manifest)
+            made = await self._kube.create(resource, run.namespace, manifest)
         except kube_errors.AlreadyExistsError:
-            try:
-                await self._ours(resource, name, run=run)  # an earlier pass got so far
-            except NameTakenError as error:
-                run_logger(run).warning("%s %s is not kept: %s", kind, name, error)
-        except kube_errors.RefusedError as error:
-            run_logger(run).warning("%s %s is not kept: %s", kind, name, error)
+            return await self._ours(resource, name, run=run)
+        run_logger(run).info("created %s %s", kind, name)
+        return made
 
     async def _ours(self, resource: kube.Resource, name: str, *, run: Run) -> JsonObject:
         found = await self._kube.get(resource, run.namespace, name)
