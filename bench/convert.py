@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -256,6 +257,8 @@ def scaling(scratch: Path, scale: Scale, rounds: int) -> Iterator[Row]:
         one, all_of_them = (min(item.wall for item in spent) for spent in walls.values())
         cpus = [min(item.cpu for item in spent) for spent in walls.values()]
         say(f"  CPU time {cpus[0]:.2f} s in one process, {cpus[1]:.2f} s in {cores}: {cpus[0] / cpus[1]:.2f}")
+        pattern = LINES if name == "logs" else "*/agent/*.json"
+        say(f"  {cores} processes of orjson that share nothing: {unshared(job, pattern, cores, rounds):.2f}")
         yield Row(
             name=f"all cores, {name}",
             value=num_bytes / all_of_them / MB,
@@ -264,6 +267,17 @@ def scaling(scratch: Path, scale: Scale, rounds: int) -> Iterator[Row]:
             ratio=one / all_of_them / cores,
             goal=0.9,
         )
+
+
+def unshared(job: Path, pattern: str, cores: int, rounds: int) -> float:
+    """Returns what share of its cores the machine itself gives to as many processes that share nothing."""
+    one = min(measured("orjson", job, pattern).wall for _ in range(rounds))
+    with ThreadPoolExecutor(cores) as pool:
+        together = [
+            max(spent.wall for spent in pool.map(lambda _: measured("orjson", job, pattern), range(cores)))
+            for _ in range(rounds)
+        ]
+    return one / min(together)
 
 
 def all_cpu() -> float:
