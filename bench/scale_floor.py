@@ -19,7 +19,6 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "hack")]
 
-import aiohttp  # noqa: E402
 import orjson  # noqa: E402
 from tests.cluster.operator_harness import IMAGE, manifest  # noqa: E402
 
@@ -116,9 +115,10 @@ class Floor:
     async def _events(self, resource: Resource, selector: str) -> AsyncIterator[dict[str, Any]]:
         url = self._server + resource.path(self._namespace)
         params = {"watch": "true", "labelSelector": selector}
-        async with self._session.get(
-            url, params=params, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=2**20
-        ) as response:
+        while (response := await self._session.get(url, params=params, read_bufsize=2**20)).status == 429:
+            response.close()  # a CRD that has just been installed is not served yet
+            await asyncio.sleep(0.2)
+        async with response:
             response.raise_for_status()
             print(f"watching {resource.plural}", flush=True)
             while line := await response.content.readline():
