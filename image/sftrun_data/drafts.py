@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from sftrun_data.errors import WorkspaceFailed
 from sftrun_data.figures import Shape
+from sftrun_data.records import Line
 
 _PREFIX = ".converting-"
 _LOCK = "lock"
@@ -57,9 +58,7 @@ class Draft:
             self._calls[own] = own
         return self._calls[calls]
 
-    def append(
-        self, *, source: int, instance: str, record_id: str, im: bytes, lf: bytes, shape: Shape
-    ) -> None:
+    def append(self, *, source: int, instance: str, record_id: str, im: Line, lf: Line, shape: Shape) -> None:
         """Adds a record; `im` and `lf` are whole lines. Raises WorkspaceFailed."""
         with explained(self.folder):
             self._im.write(im)

@@ -1,12 +1,21 @@
-"""How a pool and its workers speak: pickled values over pipes, each behind its length."""
+"""How a pool and its workers speak: pickled values over pipes, each behind its length.
+
+What a value hands out as a `PickleBuffer` (records' lines, nearly all there is) travels behind the pickle as
+it stands, and is read where it then stays: it is copied into the pipe and out of it, and nowhere else.
+"""
 
 from __future__ import annotations
 
 import importlib
 import io
 import pickle
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from types import ModuleType
 from typing import IO, Any
+
+Message = Sequence[memoryview]
+"""A pickle, and the buffers that it refers to."""
 
 RESULT, END, ERROR = "result", "end", "error"
 """What a worker answers: results, then that there are no more; or what went wrong."""
@@ -22,26 +31,48 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def packed(value: Any) -> bytes:
-    """Returns a value's bytes. Raises PicklingError, TypeError or AttributeError for one that has none."""
-    buffer = io.BytesIO()
-    _Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
-    return buffer.getvalue()
+def packed(value: Any) -> Message:
+    """Returns a value as a message. Raises PicklingError, TypeError or AttributeError if it cannot travel."""
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = io.BytesIO()
+    _Pickler(pickled, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append).dump(value)
+    return [pickled.getbuffer(), *(buffer.raw() for buffer in buffers)]
 
 
-def write(stream: IO[bytes], message: bytes) -> None:
+def unpacked(message: Message) -> Any:
+    """Returns the value of a message from a process of our own; its buffers are the message's."""
+    return pickle.loads(message[0], buffers=message[1:])  # noqa: S301 - see above
+
+
+def size_of(message: Message) -> int:
+    """Returns the bytes that a message takes."""
+    return sum(map(len, message))
+
+
+def write(stream: IO[bytes], message: Message) -> None:
     """Writes a message. Raises OSError where nobody reads."""
-    for part in (len(message).to_bytes(_LENGTH_BYTES, "little"), message):
-        view = memoryview(part)
+    numbers = (len(message), *map(len, message))
+    head = b"".join(number.to_bytes(_LENGTH_BYTES, "little") for number in numbers)
+    for part in (memoryview(head), *message):
+        view = part
         while view:
             view = view[stream.write(view) :]
     stream.flush()
 
 
-def read(stream: IO[bytes]) -> bytes | bytearray | None:
+def read(stream: IO[bytes]) -> Message | None:
     """Returns the next message, None at the end of the stream, or if it ends in the middle of one."""
-    head = _read_exactly(stream, _LENGTH_BYTES)
-    return _read_exactly(stream, int.from_bytes(head, "little")) if head else None
+    count = _read_exactly(stream, _LENGTH_BYTES)
+    head = _read_exactly(stream, _LENGTH_BYTES * int.from_bytes(count, "little")) if count else None
+    if not head:
+        return None
+    ends = range(_LENGTH_BYTES, len(head) + 1, _LENGTH_BYTES)
+    lengths = [int.from_bytes(head[end - _LENGTH_BYTES : end], "little") for end in ends]
+    data = _read_exactly(stream, sum(lengths))
+    if data is None:
+        return None
+    whole = memoryview(data)
+    return [whole[begin:end] for begin, end in pairwise(accumulate(lengths, initial=0))]
 
 
 def _read_exactly(stream: IO[bytes], length: int) -> bytearray | None:

@@ -16,6 +16,7 @@ from sftrun_data.drafts import Draft, Entry
 from sftrun_data.exclusions import LeftOut, Reason
 from sftrun_data.outcomes import Item, Loss, Recipe, Record, outcomes_of
 from sftrun_data.pools import Task
+from sftrun_data.records import Line
 from sftrun_data.selections import Selection
 from sftrun_data.sources import Source, Unit
 from sftrun_data.tallies import Tally
@@ -52,7 +53,7 @@ class Pipeline:
     instances: set[str] = field(default_factory=set)
     _kept: list[bytes] = field(default_factory=list)
     """Fingerprints of the records, where a limit will take some of them back."""
-    _neutral: bytes = b""
+    _neutral: Line = b""
     """The neutral record of a trajectory whose samples so far were all duplicates."""
 
     def tasks(self, *, batch: int, portable: bool, on_unit: Callable[[], None]) -> Iterator[Task]:

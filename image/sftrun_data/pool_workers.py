@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import pickle
 import queue
 import signal
 import sys
@@ -28,7 +27,7 @@ def main() -> None:
         faulthandler.register(signal.SIGUSR1, all_threads=True)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no reply
-    tasks: queue.SimpleQueue[bytes | bytearray] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[messages.Message] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
     try:
         while True:
@@ -38,16 +37,16 @@ def main() -> None:
         os._exit(0)
 
 
-def _receive(stream: IO[bytes], tasks: queue.SimpleQueue[bytes | bytearray]) -> None:
+def _receive(stream: IO[bytes], tasks: queue.SimpleQueue[messages.Message]) -> None:
     while (message := messages.read(stream)) is not None:
         tasks.put(message)
     os._exit(0)
 
 
-def _answers(message: bytes | bytearray) -> Iterator[tuple[str, Any]]:
+def _answers(message: messages.Message) -> Iterator[tuple[str, Any]]:
     """Yields the results of a task and that it is done, or what went wrong."""
     try:
-        for result in pickle.loads(message)():  # noqa: S301 - from the pool that started us
+        for result in messages.unpacked(message)():
             yield messages.RESULT, result
     except DataError as error:
         yield messages.ERROR, error

@@ -8,14 +8,14 @@ small.
 
 from __future__ import annotations
 
+import fcntl
 import os
-import pickle
 import selectors
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -30,6 +30,7 @@ _AHEAD = 2
 _MAX_WAITING = 256
 _MAX_WAITING_BYTES = 32 * 1024 * 1024
 """Results that may wait for the one before them: beyond it no new work is given out."""
+_PIPE_BYTES = 1024 * 1024
 _END_SECONDS = 10
 
 
@@ -154,6 +155,7 @@ class _Crew:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
         worker = _Worker(process)
+        _widen(worker.replies)
         self._workers.append(worker)
         self._selector.register(worker.replies, selectors.EVENT_READ, worker)
 
@@ -222,10 +224,11 @@ class _Crew:
         reply = messages.read(worker.replies)
         if reply is None:
             raise self._dead(worker)
-        answer, result = pickle.loads(reply)  # noqa: S301 - from a process of our own
+        answer, result = messages.unpacked(reply)
         if answer == messages.RESULT:
-            worker.slots[0].results.append((result, len(reply)))
-            self._waiting_bytes += len(reply)
+            size = messages.size_of(reply)
+            worker.slots[0].results.append((result, size))
+            self._waiting_bytes += size
         elif answer == messages.END:
             worker.slots.popleft().finished = True
         else:
@@ -256,6 +259,13 @@ class _Crew:
                 worker.process.kill()
                 worker.process.wait()
             worker.replies.close()
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Lets a pipe hold more than 64 KB, where the system can: a piece of records is megabytes."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # more than this user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _raised(error: DataError | str) -> Exception:

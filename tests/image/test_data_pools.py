@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from typing import Any
 
 import pytest
 from bench import convert_logs
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.image import data_samples as samples
 
 from sftrun_data import digests, errors, exclusions, messages, pools, sources
@@ -349,11 +353,36 @@ def test_the_first_record_is_written_before_the_last_log_is_read(
     assert (seen[0], seen[-1]) == (1, 4)
 
 
+LINES = st.lists(st.binary(max_size=300), max_size=6)
+
+
+@given(lines=LINES)
+def test_a_message_arrives_as_it_was_sent_and_its_lines_stand_beside_the_pickle(lines: list[bytes]) -> None:
+    message = messages.packed([pickle.PickleBuffer(line) for line in lines])
+    assert [bytes(part) for part in message[1:]] == lines
+    stream = io.BytesIO()
+    for sent in (message, messages.packed("next")):
+        messages.write(stream, sent)
+    stream.seek(0)
+    first, second = messages.read(stream), messages.read(stream)
+    assert first is not None and [bytes(line) for line in messages.unpacked(first)] == lines
+    assert second is not None and messages.unpacked(second) == "next"
+    assert messages.read(stream) is None, "the end"
+
+
+@given(lines=LINES, share=st.floats(0, 1, exclude_max=True))
+def test_a_message_that_ends_in_the_middle_is_the_end(lines: list[bytes], share: float) -> None:
+    stream = io.BytesIO()
+    messages.write(stream, messages.packed([pickle.PickleBuffer(line) for line in lines]))
+    torn = stream.getvalue()[: int(share * len(stream.getvalue()))]
+    assert messages.read(io.BytesIO(torn)) is None
+
+
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 def test_every_reader_travels(tmp_path: Path, reader: Any) -> None:
     place = Place(source="s", trial="t", instance="i", root=tmp_path, folder=tmp_path)
     work = partial(reader.read, place, form="AsSpoken", branches="Longest")
-    assert len(messages.packed(work)) < 20_000
+    assert messages.size_of(messages.packed(work)) < 20_000
 
 
 def test_a_unit_of_a_job_travels(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def fast(job: Path, recipe: Recipe) -> list[tuple[bytes, bytes]]:
     )
     source = sources.open_logs(request, HarborJobInput(path=job, scaffold="ClaudeCode"), field="sources[0]")
     items = [item for unit in source.units(seed=1) for item in outcome_of(unit, recipe)]
-    return [(item.im, item.lf) for item in items if isinstance(item, Record)]
+    return [(bytes(item.im), bytes(item.lf)) for item in items if isinstance(item, Record)]
 
 
 @given(lines=logs(), branches=st.sampled_from(BRANCHES))
