@@ -43,14 +43,14 @@ verify: setup ## Lint, types, import contract, generated files
 	@$(PYTHON) -m generate_kustomize_base --check
 	@$(PYTHON) -m template_families | cmp - image/sftrun_data/templates.json
 
-unit: setup ## Unit and property tests: under a minute
+unit: setup ## Unit and property tests: two minutes
 	@env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -m "not processes and not cluster and not e2e and not nodes and not llamafactory" -n 3 --dist worksteal
 
 processes: setup ## The tests that start our own processes: supervisor, pool, kills
 	@env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -m "processes and not llamafactory" -n 3 --dist worksteal
 
 llamafactory: setup ## The tests that run the real LLaMA-Factory
-	@$(PYTEST) -m "llamafactory and not cluster and not e2e"
+	@$(PYTEST) -m "llamafactory and not cluster and not e2e" -n 2 --dist loadfile
 
 cluster-test: setup system ## Tests on a real API server (light cluster, or KUBECONFIG)
 	@$(PYTEST) -m "cluster and not e2e"
