@@ -64,6 +64,10 @@ def _checks(result: ConversionResult) -> Iterator[events.CheckLine]:
     """Yields what people should hear of the data before GPUs work on it."""
     message = f"{result.converted} records, {'found' if result.reused else 'made'}"
     yield events.CheckLine(group=GROUP, name="records", result="Pass", message=message)
+    if result.noted:
+        remarks = ", ".join(f"{item.count} {item.reason}" for item in result.noted)
+        message = f"said of what is kept: {remarks}; {result.summary_path} names the records"[:512]
+        yield events.CheckLine(group=GROUP, name="remarks", result="Pass", message=message)
     for number, warning in enumerate(result.warnings, start=1):
         yield events.CheckLine(group=GROUP, name=f"warning {number}", result="Warn", message=warning[:512])
 
