@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +127,8 @@ async def bare_client(here: Harness) -> AsyncIterator[int]:
                 assert await process.stdout.readline(), "the bare client has ended"
         yield process.pid
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):  # it has ended by itself, and its error is what matters
+            process.kill()
         await process.wait()
 
 

@@ -156,7 +156,7 @@ def foreign_kubeconfig(environment: Mapping[str, str]) -> str:
     """Returns KUBECONFIG where it names somebody else's cluster. One of ours, left in the shell by a look
     around, is as good as none."""
     named = environment.get("KUBECONFIG", "")
-    return "" if named and Path(named).resolve().is_relative_to(cache_folder()) else named
+    return "" if named and Path(named).resolve().is_relative_to(cache_folder().resolve()) else named
 
 
 def _kubectl() -> str:

@@ -5,6 +5,7 @@ The cluster stays up afterwards, for a look around; `make cluster-down` takes it
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 
@@ -15,7 +16,7 @@ from cluster.errors import ClusterError
 from cluster.handles import RESTRICTED
 from demo import curves, live, machines, materials
 from rig import commands, rigs, runs
-from rig.apis import Api, JsonObject, wait_for
+from rig.apis import JsonObject, wait_for
 from rig.claims import Claim
 from rig.commands import REPOSITORY
 from rig.errors import RigError
@@ -34,7 +35,7 @@ def main() -> int:
         machines.check()
         theirs = handles.of_environment()
         if theirs is not None:
-            machines.check_nodes(Api(theirs.kubeconfig).list("nodes"))
+            machines.check_nodes(json.loads(theirs.kubectl("get", "nodes", "-o", "json"))["items"])
         commands.run(["hack/setup/system.sh"], timeout=1800, what="installing Debian packages")
         rig = rigs.up(show=_show)
         claim = _prepare(rig)

@@ -61,7 +61,8 @@ def check(environment: Mapping[str, str] = os.environ, *, machine: Machine | Non
 
 
 def check_nodes(nodes: Iterable[Mapping[str, Any]]) -> None:
-    """Does nothing where a node of somebody else's cluster can hold the run. Asked before images are built.
+    """Does nothing where a node of somebody else's cluster has the GPUs, free or not: a run waits for them.
+    Asked before images are built.
 
     Raises:
         UnsuitableMachine: none has the GPUs.
@@ -76,7 +77,7 @@ def check_nodes(nodes: Iterable[Mapping[str, Any]]) -> None:
 
 def _gpus(node: Mapping[str, Any]) -> int:
     status = node["status"]
-    if status.get("nodeInfo", {}).get("architecture") != "amd64":
+    if node["spec"].get("unschedulable") or status.get("nodeInfo", {}).get("architecture") != "amd64":
         return 0
     return int(status.get("allocatable", {}).get("nvidia.com/gpu", "0"))
 

@@ -6,7 +6,10 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lists=("$here/packages.txt")
-[ -n "${KUBECONFIG:-}" ] || lists+=("$here/../cluster/packages.txt")
+own=$(realpath -m "${SFTRUN_CLUSTER_CACHE:-$here/../../.cache/cluster}")
+case $(realpath -m "${KUBECONFIG:-$own/none}") in
+  "$own"/*) lists+=("$here/../cluster/packages.txt") ;; # a KUBECONFIG of our own cluster is as good as none
+esac
 
 missing=()
 for package in $(sed 's/#.*//' "${lists[@]}"); do

@@ -1,7 +1,8 @@
 """How a pool and its workers speak: pickled values over pipes, each behind its length.
 
 What a value hands out as a `PickleBuffer` (records' lines, nearly all there is) travels behind the pickle as
-it stands, and is read where it then stays: it is copied into the pipe and out of it, and nowhere else.
+it stands, and is read where it then stays: but for short ones it is copied into the pipe and out of it, and
+nowhere else.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ _MAX_WAITING = 256
 _MAX_WAITING_BYTES = 32 * 1024 * 1024
 """Results that may wait for the one before them: beyond it no new work is given out."""
 _PIPE_BYTES = 1024 * 1024
+_WIDE_PIPES = 16
+"""What all pipes of a user may hold is limited, and who goes beyond it gets smaller ones than usual."""
 _END_SECONDS = 10
 
 
@@ -155,7 +157,8 @@ class _Crew:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
         worker = _Worker(process)
-        _widen(worker.replies)
+        if self.num_workers < _WIDE_PIPES:
+            _widen(worker.replies)
         self._workers.append(worker)
         self._selector.register(worker.replies, selectors.EVENT_READ, worker)
 

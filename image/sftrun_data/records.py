@@ -28,7 +28,8 @@ class Record:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         """Hands the lines out as buffers, which go from one process to another as they stand."""
-        lines = PickleBuffer(self.im), PickleBuffer(self.lf)
+        bare = int(protocol) < 5  # copy.copy, and pickles that know no buffers
+        lines = (self.im, self.lf) if bare else (PickleBuffer(self.im), PickleBuffer(self.lf))
         return _of_parts, (lines, self.id, self.shape, self.fingerprint, self.notes)
 
 

@@ -66,7 +66,7 @@ def _checks(result: ConversionResult) -> Iterator[events.CheckLine]:
     yield events.CheckLine(group=GROUP, name="records", result="Pass", message=message)
     if result.noted:
         remarks = ", ".join(f"{item.count} {item.reason}" for item in result.noted)
-        message = f"said of what is kept: {remarks}; {result.summary_path} names the records"[:512]
+        message = f"{result.summary_path} names the records of which is said: {remarks}"[:512]
         yield events.CheckLine(group=GROUP, name="remarks", result="Pass", message=message)
     for number, warning in enumerate(result.warnings, start=1):
         yield events.CheckLine(group=GROUP, name=f"warning {number}", result="Warn", message=warning[:512])

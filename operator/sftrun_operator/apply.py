@@ -114,10 +114,7 @@ class Applier:
 
     async def _create(self, manifest: Mapping[str, Any], *, run: Run) -> None:
         kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
-        try:
-            made = await self._made(kind, name, manifest, run=run)
-        except kube_errors.RefusedError as error:
-            raise _not_applied("create", kind, name, error) from error
+        made = await self._made(kind, name, manifest, run=run)
         if kind == "Job":
             self._caches.learn("Job", made)
 
@@ -125,7 +122,7 @@ class Applier:
         kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
         try:
             await self._made(kind, name, manifest, run=run)
-        except (NameTakenError, kube_errors.RefusedError) as error:
+        except (NameTakenError, NotAppliedError) as error:
             run_logger(run).warning("%s %s is not kept: %s", kind, name, error)
 
     async def _made(self, kind: str, name: str, manifest: Mapping[str, Any], *, run: Run) -> JsonObject:
@@ -135,6 +132,8 @@ class Applier:
             made = await self._kube.create(resource, run.namespace, manifest)
         except kube_errors.AlreadyExistsError:
             return await self._ours(resource, name, run=run)
+        except kube_errors.RefusedError as error:
+            raise _not_applied("create", kind, name, error) from error
         run_logger(run).info("created %s %s", kind, name)
         return made
 

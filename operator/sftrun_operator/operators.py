@@ -88,7 +88,7 @@ class Operator:
         self._relists: Relists | None = None
         self._watch: Watch | None = None
         self._policy_file: PolicyFile | None = None
-        self._schema = ServedSchema(mended=self._look_at_all)
+        self._schema = ServedSchema(changed=self._look_at_all)
         self._pulse = Pulse(
             told=self.metrics.told, clock=time.monotonic, silent_after=self._options.silent_after
         )
@@ -170,6 +170,7 @@ class Operator:
 
         @contextlib.asynccontextmanager
         async def working() -> AsyncIterator[None]:
+            self.queue.begin()
             self._look_at_all()
             workers = asyncio.create_task(self._work(passes), name="workers")
             held = gpu_meters.run(

@@ -27,7 +27,8 @@ FIRST_RELOOK_SECONDS = 0.05
 LAST_RELOOK_SECONDS = 60.0
 LAST_INVALID_SECONDS = 3600.0
 """The longest wait of a run whose status the API server takes for invalid, because its CRD is another than
-the one that took the run. Whoever mends the run or the CRD is heard of at once."""
+the one that took the run. A change of the run is heard of at once, one of the CRD within minutes
+(`served_schemas`)."""
 CURIOSITY_SHARE = 0.05
 CURIOSITY_AT_ONCE = 2.0
 """Seconds. An answer takes some 0.03 s, and a second where a namespace holds thousands of pods and events."""

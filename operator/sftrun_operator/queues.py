@@ -57,6 +57,11 @@ class KeyedQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._arrival = asyncio.Event()
         self._closed = False
+        self._began = 0.0
+
+    def begin(self) -> None:
+        """Counts waiting from now on: up to here nobody was there to take keys."""
+        self._began = self._clock()
 
     def __len__(self) -> int:
         return len(self._queued)
@@ -65,7 +70,7 @@ class KeyedQueue(Generic[K]):
     def oldest_seconds(self) -> float:
         """How long the key that has waited longest has done so; 0 when none waits."""
         oldest = next(iter(self._queued.values()), None)
-        return self._clock() - oldest.since if oldest is not None else 0.0
+        return self._clock() - max(oldest.since, self._began) if oldest is not None else 0.0
 
     @property
     def num_working(self) -> int:

@@ -41,8 +41,8 @@ def connect(metrics: Metrics, parts: Parts) -> None:
 
     metrics.gauge(metric_tables.RUNS, lambda: tally()[0])
     metrics.gauge(metric_tables.RUN_GPUS, lambda: tally()[1])
-    metrics.gauge(metric_tables.QUEUE_DEPTH, lambda: len(queue))
-    metrics.gauge(metric_tables.QUEUE_OLDEST, lambda: queue.oldest_seconds)
+    metrics.gauge(metric_tables.QUEUE_DEPTH, lambda: len(queue) if parts.leads() else 0)
+    metrics.gauge(metric_tables.QUEUE_OLDEST, lambda: queue.oldest_seconds if parts.leads() else 0.0)
     metrics.gauge(metric_tables.WORKING, lambda: queue.num_working)
     metrics.gauge(metric_tables.API_SILENT, parts.api_silent)
     metrics.gauge(metric_tables.WATCH_AGE, parts.watch_ages)

@@ -27,14 +27,18 @@ _DOCUMENT_KEY = ".".join((*reversed(API_GROUP.split(".")), API_VERSION, KIND))
 def missing(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the fields of spec and status that a served OpenAPI document lacks, each with its path; of what
     is missing as a whole, the whole only. `("spec", "status")` where the kind is not in it at all."""
-    schemas = document.get("components", {}).get("schemas", {})
-    served = schemas.get(_DOCUMENT_KEY, {}).get("properties", {})
+    served = _schema_in(document).get("properties", {})
     known = object_schema()["properties"]
     return tuple(
         path
         for section in ("spec", "status")
         for path in _lacking(known[section], served.get(section), section)
     )
+
+
+def _schema_in(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = document.get("components", {}).get("schemas", {}).get(_DOCUMENT_KEY, {})
+    return found
 
 
 def _lacking(known: Mapping[str, Any], served: Any, path: str) -> Iterator[str]:
@@ -64,11 +68,12 @@ def told(fields: tuple[str, ...]) -> str:
 class ServedSchema:
     """Looks at the served schema now and then."""
 
-    def __init__(self, *, mended: Callable[[], None] = lambda: None) -> None:
-        """`mended` is called when nothing is missing any more."""
+    def __init__(self, *, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called when another schema is served than before: it may take what it refused."""
         self.missing: tuple[str, ...] = ()
         """What the last look found to be dropped."""
-        self._mended = mended
+        self._changed = changed
+        self._served: object = None
 
     async def follow(self, client: Kube) -> None:
         """Looks until cancelled, and says so when something is missing or is there again."""
@@ -87,5 +92,7 @@ class ServedSchema:
             LOGGER.error("%s", told(self.missing))
         elif before and not self.missing:
             LOGGER.info("the CRD that is served has every field again")
-            self._mended()
+        served, self._served = self._served, _schema_in(document)
+        if served is not None and served != self._served:
+            self._changed()
         return True

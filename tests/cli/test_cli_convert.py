@@ -159,10 +159,11 @@ def test_rows_of_no_known_shape_are_told_which_options_say_more(sftrun: Sftrun, 
     samples.write(tmp_path / "own.jsonl", json.dumps({"ask": "Q", "say": "A"}))
     told = sftrun("own.jsonl", "--template", "llama3", "--out", "data")
     assert told.code == ExitCode.USAGE
-    assert all(
-        option in told.err for option in ("own.jsonl", "--format", "--column", "--stage", "--scaffold")
-    )
+    assert all(word in told.err for word in ("own.jsonl", "ask, say", "--format", "--column", "--scaffold"))
     assert "harborJob" not in told.err
+    both = [{"instruction": "Q", "output": "A"}, {"conversations": [{"from": "human", "value": "Q"}]}]
+    samples.write(tmp_path / "both.jsonl", "\n".join(map(json.dumps, both)))
+    assert "several formats" in sftrun("both.jsonl", "--template", "llama3", "--out", "data").err
 
 
 def test_preferences(sftrun: Sftrun, tmp_path: Path) -> None:

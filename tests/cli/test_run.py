@@ -181,7 +181,7 @@ def test_a_command_that_is_killed_leaves_no_trainer_behind(workspace: Path, pyth
     process.kill()
     process.communicate(timeout=PATIENCE)
     words = folder_of(workspace) / "termination-log"
-    wait_until(words.exists, what="the trainer runs on")
+    wait_until(lambda: words.exists() and words.read_text() != "", what="the trainer runs on")
     assert json.loads(words.read_text())["outcome"] == "Stopped"
 
 

@@ -234,6 +234,10 @@ def test_other_advice(
         ({ACCUMULATED: 1, "training__perDeviceTrainBatchSize": 64}, "training.perDeviceTrainBatchSize"),
         ({ACCUMULATED: 2, "training__perDeviceTrainBatchSize": 32}, "training.gradientAccumulationSteps"),
         ({ACCUMULATED: 1, "infrastructure__gpusPerNode": 64}, "infrastructure.gpusPerNode"),
+        (
+            {ACCUMULATED: 1, "infrastructure__gpusPerNode": 64, "infrastructure__processesPerNode": 64},
+            "infrastructure.processesPerNode",
+        ),
     ],
 )
 def test_advice_names_a_field_that_makes_the_batch_smaller(changes: dict[str, Any], field: str) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from cluster import handles
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out the tests of our own nodes when another cluster is given."""
-    if not os.environ.get("KUBECONFIG"):
+    if not handles.foreign_kubeconfig(os.environ):
         return
     folder = Path(__file__).parent
     ours = [item for item in items if folder in item.path.parents and item.get_closest_marker("e2e")]

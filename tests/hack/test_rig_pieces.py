@@ -64,16 +64,24 @@ def test_the_demo_s_own_cluster_in_the_environment_is_no_cluster_of_ones_own() -
     assert handles.of_environment(left_by_a_look_around) is None
 
 
+def test_a_cache_behind_a_link_is_ours_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("SFTRUN_CLUSTER_CACHE", str(tmp_path / "link"))
+    assert handles.foreign_kubeconfig({"KUBECONFIG": str(tmp_path / "link" / "kubeconfig")}) == ""
+
+
 @pytest.mark.parametrize(
     ("nodes", "says"),
     [
         ([], "has is 0"),
         ([("amd64", "4"), ("amd64", None)], "has is 4"),
         ([("arm64", "8")], "has is 0"),
+        ([("amd64", "8", True)], "has is 0"),
     ],
 )
 def test_a_cluster_without_the_gpus_is_told_before_anything_is_built(
-    nodes: list[tuple[str, str | None]], says: str
+    nodes: list[tuple[Any, ...]], says: str
 ) -> None:
     with pytest.raises(machines.UnsuitableMachine, match=says):
         machines.check_nodes(node(*each) for each in nodes)
@@ -83,9 +91,10 @@ def test_a_node_with_the_gpus_will_do() -> None:
     machines.check_nodes([node("amd64", None), node("amd64", "8")])
 
 
-def node(architecture: str, gpus: str | None) -> dict[str, Any]:
+def node(architecture: str, gpus: str | None, cordoned: bool = False) -> dict[str, Any]:
     allocatable = {"cpu": "8"} | ({"nvidia.com/gpu": gpus} if gpus else {})
-    return {"status": {"nodeInfo": {"architecture": architecture}, "allocatable": allocatable}}
+    spec = {"unschedulable": True} if cordoned else {}
+    return {"spec": spec, "status": {"nodeInfo": {"architecture": architecture}, "allocatable": allocatable}}
 
 
 @pytest.mark.parametrize(

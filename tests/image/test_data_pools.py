@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import io
 import os
 import pickle
@@ -20,12 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.image import data_samples as samples
 
-from sftrun_data import digests, errors, exclusions, messages, pools, sources
+from sftrun_data import digests, errors, exclusions, figures, messages, pools, sources
 from sftrun_data.conversions import convert
 from sftrun_data.exclusions import LeftOut
 from sftrun_data.pools import Task
 from sftrun_data.readers import READERS
 from sftrun_data.readers.base import Place
+from sftrun_data.records import Record
 from sftrun_data.requests import ConversionOptions, HarborJobInput, SourceRequest
 
 pytestmark = pytest.mark.processes
@@ -392,3 +395,13 @@ def test_a_unit_of_a_job_travels(tmp_path: Path) -> None:
     for unit in source.units(seed=1):
         assert messages.packed(unit)
     assert isinstance(LeftOut(exclusions.Reason.NO_REWARD), Exception)
+
+
+def test_a_record_s_lines_go_beside_the_pickle_and_a_copy_is_a_record() -> None:
+    nothing: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(figures.Shape)}
+    shape = figures.Shape(**nothing)
+    record = Record(id="r", im=b"im" * 9, lf=b"lf" * 9, shape=shape, fingerprint=b"f", notes=frozenset())
+    message = messages.packed(record)
+    assert [bytes(line) for line in message[1:]] == [record.im, record.lf]
+    assert messages.unpacked(message) == record
+    assert copy.copy(record) == record

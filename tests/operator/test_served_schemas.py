@@ -83,11 +83,21 @@ async def test_it_is_said_once_and_taken_back_when_the_crd_is_applied(
     monkeypatch.setattr(LOGGER, "propagate", True)
     old = without("spec", "mode")
     server: Any = Server(old, old, UnreachableError("away"), document())
-    mended: list[tuple[str, ...]] = []
-    schema = ServedSchema(mended=lambda: mended.append(schema.missing))
+    changed: list[tuple[str, ...]] = []
+    schema = ServedSchema(changed=lambda: changed.append(schema.missing))
     with caplog.at_level(logging.INFO):
         looks = [(await schema.look(server), schema.missing) for _ in range(4)]
     lacking = ("spec.mode",)
     assert looks == [(True, lacking), (True, lacking), (False, lacking), (True, ())]
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
-    assert mended == [()], "what was refused meanwhile is tried again"
+    assert changed == [()], "what was refused meanwhile is tried again"
+
+
+async def test_a_schema_that_allows_more_is_a_change_though_nothing_was_missing() -> None:
+    narrow = copy.deepcopy(object_schema())
+    narrow["properties"]["status"]["properties"]["phase"]["enum"] = ["Pending"]
+    server: Any = Server(document(narrow), document(narrow), document())
+    changes: list[bool] = []
+    schema = ServedSchema(changed=lambda: changes.append(True))
+    told = [(await schema.look(server), schema.missing, len(changes)) for _ in range(3)]
+    assert told == [(True, (), 0), (True, (), 0), (True, (), 1)]

@@ -23,12 +23,14 @@ from sftrun_operator.queues import KeyedQueue
 from sftrun_operator.transitions import Transition
 
 
-def connected(caches: Caches | None = None, *, leads: bool = True) -> Metrics:
+def connected(
+    caches: Caches | None = None, *, leads: bool = True, queue: KeyedQueue[Key] | None = None
+) -> Metrics:
     """Returns the figures of an operator whose parts all stand still."""
     metrics = Metrics()
     parts = readings.Parts(
         caches=caches or Caches(),
-        queue=KeyedQueue(),
+        queue=queue if queue is not None else KeyedQueue(),
         num_polled=lambda: 3,
         api_silent=lambda: 0.5,
         watch_ages=lambda: {"SFTRun": 1.0},
@@ -136,6 +138,17 @@ def test_only_the_leader_tells_of_runs() -> None:
     assert sample(metrics, "sftrun_runs", phase="New") is None
     assert sample(metrics, "sftrun_operator_leading") == 0
     assert sample(metrics, "sftrun_operator_cached_objects", kind="SFTRun") == 1
+
+
+@pytest.mark.parametrize(("leads", "waiting"), [(True, (1, 500)), (False, (0, 0))])
+def test_what_nobody_takes_is_no_queue_that_stands(leads: bool, waiting: tuple[int, int]) -> None:
+    """Who stands by hears of runs too, and would tell of the oldest one's hours for good."""
+    moments = iter([0.0, 500.0])
+    queue: KeyedQueue[Key] = KeyedQueue(clock=lambda: next(moments))
+    queue.add(KEY)
+    metrics = connected(queue=queue, leads=leads)
+    names = ("sftrun_operator_queue_depth", "sftrun_operator_queue_oldest_seconds")
+    assert tuple(sample(metrics, name) for name in names) == waiting
 
 
 def test_ten_thousand_runs_add_no_series_and_none_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,17 @@ async def test_the_oldest_key_s_age_is_known() -> None:
     assert queue.oldest_seconds == 2
 
 
+async def test_who_takes_over_is_not_stuck_by_what_waited_while_it_stood_by() -> None:
+    now = 0.0
+    queue: KeyedQueue[str] = KeyedQueue(clock=lambda: now)
+    queue.add("a")
+    now = 7200.0
+    queue.begin()
+    assert queue.oldest_seconds == 0
+    now = 7230.0
+    assert queue.oldest_seconds == 30
+
+
 class Clock:
     """A clock that a test moves."""
 

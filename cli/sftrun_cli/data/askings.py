@@ -138,10 +138,11 @@ def _are_rows(asked: FilesInput) -> bool:
     except UnknownFormat as error:
         if asked.paths[0].suffix not in rows.SUFFIXES:
             return False
+        seen = error.message.partition(": ")[2].partition("; ")[0]
         raise UnknownFormat(
-            f"{asked.paths[0]} is no log that is read here, and its rows are of no known shape. Of rows name "
-            "--format and, where columns are called otherwise, --column OURS=THEIRS; pairs of answers need "
-            "--stage dpo, labelled answers --stage kto. Of a log name --scaffold"
+            f"{asked.paths[0]} is no log that is read here; read as rows, {seen}. Of rows name --format and, "
+            "where columns are called otherwise, --column OURS=THEIRS; pairs of answers need --stage dpo, "
+            "labelled answers --stage kto. Of a log name --scaffold"
         ) from error
     return True
 

@@ -63,7 +63,9 @@ def _lever(case: Case, *, smaller: bool) -> str:
         return "training.gradientAccumulationSteps"
     if case.training.per_device_train_batch_size > 1:
         return "training.perDeviceTrainBatchSize"
-    return "infrastructure.gpusPerNode"
+    asked = case.spec.infrastructure
+    counted = asked.processes_per_node is not None or asked.accelerator == "CPU"
+    return "infrastructure.processesPerNode" if counted else "infrastructure.gpusPerNode"
 
 
 def _local(case: Case) -> Iterator[Advice]:
