@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Request:
         path, body = self.path, self.body
         for template, word in words:
             path, body = path.replace(template, word), body.replace(template.encode(), word.encode())
-        return Request(method=self.method, path=path, body=body, media=self.media)
+        return replace(self, path=path, body=body)
 
 
 def templates(namespace: str) -> tuple[Request, ...]:

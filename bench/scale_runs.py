@@ -35,14 +35,12 @@ async def thousand(*, num_runs: int, creators: int = 16) -> Figures:
             calls.extend(log.read())
             end = operator.footprint
             _tell_cluster(here, others)
-    times = list(audits.starts(calls, user=here.user).values())
     taken = audits.counts(calls, user=here.user)
     say(
         f"refused writes: {[(c.verb, c.resource, c.code) for c in audits.refused(calls, user=here.user)][:5]}"
     )
     return {
-        P50: round(quantile(times, 0.5), 2),
-        P99: round(quantile(times, 0.99), 2),
+        **_starts(calls, user=here.user),
         ALL: round(_span(calls, user=here.user), 2),
         WRITES: max(taken.values()),
         MEMORY: round(end.peak_mib, 1),
@@ -66,10 +64,8 @@ async def floor(*, num_runs: int, creators: int = 16, rules: bool = True) -> Fig
             calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=300)
             end = footprints.of(pid)
             _tell_cluster(here, others)
-    times = list(audits.starts(calls, user=here.user).values())
     return {
-        P50: round(quantile(times, 0.5), 2),
-        P99: round(quantile(times, 0.99), 2),
+        **_starts(calls, user=here.user),
         ALL: round(_span(calls, user=here.user), 2),
         MEMORY: round(end.peak_mib, 1),
         CPU: round(end.cpu_seconds - start.cpu_seconds, 2),
@@ -107,7 +103,6 @@ async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float
             ready, after = operator.ready_seconds, operator.footprint
     taken = audits.counts(calls, user=here.user)
     told = audits.counts(calls, user=here.user, resource="events")
-    times = list(audits.starts(calls, user=here.user).values())
     return {
         "seconds until every run has its Job": round(_span(calls, user=here.user), 1),
         "peak MB": round(max(peak, after.peak_bytes) / 1e6, 1),
@@ -117,8 +112,7 @@ async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float
         "writes in 60 idle seconds": len(idle),
         "seconds until ready again": round(ready, 1),
         "writes after the restart": len(again),
-        P50: round(quantile(times, 0.5), 2),
-        P99: round(quantile(times, 0.99), 2),
+        **_starts(calls, user=here.user),
         CPU: round(busy.cpu_seconds, 1),
         "CPU s of the restart": round(after.cpu_seconds, 1),
         "peak MB after the restart": round(after.peak_bytes / 1e6, 1),
@@ -148,6 +142,12 @@ async def _create_all(
 
 def _jobs(calls: Iterable[Call], *, user: str) -> int:
     return sum(c.user == user and (c.verb, c.resource, c.code) == ("create", "jobs", 201) for c in calls)
+
+
+def _starts(calls: Iterable[Call], *, user: str) -> Figures:
+    """Returns how long runs waited for their Jobs."""
+    times = list(audits.starts(calls, user=user).values())
+    return {P50: round(quantile(times, 0.5), 2), P99: round(quantile(times, 0.99), 2)}
 
 
 def _span(calls: list[Call], *, user: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import pickle
+import struct
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from types import ModuleType
@@ -20,7 +21,6 @@ Message = Sequence[memoryview]
 
 RESULT, END, ERROR = "result", "end", "error"
 """What a worker answers: results, then that there are no more; or what went wrong."""
-_LENGTH_BYTES = 8
 
 
 class _Pickler(pickle.Pickler):
@@ -52,8 +52,7 @@ def size_of(message: Message) -> int:
 
 def write(stream: IO[bytes], message: Message) -> None:
     """Writes a message. Raises OSError where nobody reads."""
-    numbers = (len(message), *map(len, message))
-    head = b"".join(number.to_bytes(_LENGTH_BYTES, "little") for number in numbers)
+    head = _numbers(len(message) + 1).pack(len(message), *map(len, message))
     for part in (memoryview(head), *message):
         view = part
         while view:
@@ -63,17 +62,25 @@ def write(stream: IO[bytes], message: Message) -> None:
 
 def read(stream: IO[bytes]) -> Message | None:
     """Returns the next message, None at the end of the stream, or if it ends in the middle of one."""
-    count = _read_exactly(stream, _LENGTH_BYTES)
-    head = _read_exactly(stream, _LENGTH_BYTES * int.from_bytes(count, "little")) if count else None
-    if not head:
+    count = _read_numbers(stream, 1)
+    lengths = _read_numbers(stream, count[0]) if count else None
+    if lengths is None:
         return None
-    ends = range(_LENGTH_BYTES, len(head) + 1, _LENGTH_BYTES)
-    lengths = [int.from_bytes(head[end - _LENGTH_BYTES : end], "little") for end in ends]
     data = _read_exactly(stream, sum(lengths))
     if data is None:
         return None
     whole = memoryview(data)
     return [whole[begin:end] for begin, end in pairwise(accumulate(lengths, initial=0))]
+
+
+def _numbers(count: int) -> struct.Struct:
+    return struct.Struct(f"<{count}Q")
+
+
+def _read_numbers(stream: IO[bytes], count: int) -> tuple[int, ...] | None:
+    numbers = _numbers(count)
+    data = _read_exactly(stream, numbers.size)
+    return None if data is None else numbers.unpack(data)
 
 
 def _read_exactly(stream: IO[bytes], length: int) -> bytearray | None:

@@ -8,8 +8,11 @@ keeps them.) The schema is read from the server's OpenAPI document, which everyb
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import orjson
 
 from sftrun_api import API_GROUP, API_VERSION, KIND
 from sftrun_api.crd_generation import object_schema
@@ -39,6 +42,10 @@ def missing(document: Mapping[str, Any]) -> tuple[str, ...]:
 def _schema_in(document: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = document.get("components", {}).get("schemas", {}).get(_DOCUMENT_KEY, {})
     return found
+
+
+def _digest(schema: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _lacking(known: Mapping[str, Any], served: Any, path: str) -> Iterator[str]:
@@ -73,7 +80,8 @@ class ServedSchema:
         self.missing: tuple[str, ...] = ()
         """What the last look found to be dropped."""
         self._changed = changed
-        self._served: object = None
+        self._served = b""
+        """A digest of what the last look found: the schema itself would be a megabyte for good."""
 
     async def follow(self, client: Kube) -> None:
         """Looks until cancelled, and says so when something is missing or is there again."""
@@ -92,7 +100,7 @@ class ServedSchema:
             LOGGER.error("%s", told(self.missing))
         elif before and not self.missing:
             LOGGER.info("the CRD that is served has every field again")
-        served, self._served = self._served, _schema_in(document)
-        if served is not None and served != self._served:
+        served, self._served = self._served, _digest(_schema_in(document))
+        if served and served != self._served:
             self._changed()
         return True
