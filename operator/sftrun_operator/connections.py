@@ -1,57 +1,62 @@
 """Where the API server is and how we prove who we are, read once and used by our client and by kopf.
 
-The loading is `kubernetes.aio.config`'s (kubeconfig with client certificates or plugins, in-cluster with
-tokens that the kubelet rotates); the requests are our own, see `kube`.
+In a pod that is the service account, see `service_accounts`; elsewhere a kubeconfig, see `kubeconfigs`. The
+requests are our own, see `kube`.
 """
 
 from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import kopf
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
-from yaml import YAMLError
 from yarl import URL
 
-SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+from sftrun_operator import service_accounts
+from sftrun_operator.service_accounts import ServiceAccount
 
-
-_UNUSABLE = (ConfigException, OSError, YAMLError, AttributeError, KeyError, TypeError, ValueError)
-"""What the loader raises for a kubeconfig that is empty, half-written or something else altogether."""
+Token = Callable[[], Awaitable[str]]
+"""Gives the bearer token of the moment, "" where there is none."""
 
 
 class NoClusterError(Exception):
     """Neither a kubeconfig nor a service account says where the cluster is."""
 
 
+async def _nothing() -> str:
+    return ""
+
+
+async def _nobody() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """One API server and one identity."""
 
-    configuration: Any
-    """A `kubernetes.aio` Configuration: host, files and the hook that reads a rotated token."""
-    loader: Any = None
-    """What read a kubeconfig, and can ask its credential plugin again."""
-
-    @property
-    def server(self) -> str:
-        """The base URL, without a trailing slash."""
-        return str(self.configuration.host).rstrip("/")
+    server: str
+    """The base URL, without a trailing slash."""
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    verify: bool = True
+    proxy: str | None = None
+    token: Token = _nothing
+    renew: Callable[[], Awaitable[None]] = _nobody
+    """Asks a kubeconfig's credential plugin again, when its token has expired. In a pod there is none."""
 
     def ssl_context(self) -> ssl.SSLContext | bool:
         """Returns what aiohttp takes as `ssl`. Plain http (a `kubectl proxy`) needs none."""
         if self.server.startswith("http://"):
             return False
-        context = ssl.create_default_context(cafile=self.configuration.ssl_ca_cert or None)
-        if self.configuration.cert_file:
-            context.load_cert_chain(self.configuration.cert_file, self.configuration.key_file or None)
-        if not self.configuration.verify_ssl:
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
@@ -64,7 +69,7 @@ class Connection:
             timeout=timeout if timeout is not None else aiohttp.ClientTimeout(total=None),
             headers={"User-Agent": "sftrun-operator", "Accept": "application/json"},
             middlewares=(self._authorize,),
-            proxy=self.configuration.proxy,
+            proxy=self.proxy,
         )
 
     async def for_kopf(self) -> kopf.AiohttpSession:
@@ -72,17 +77,12 @@ class Connection:
         await self.renew()
         return kopf.AiohttpSession(server=self.server, aiohttp_session=self.session(limit=0))
 
-    async def renew(self) -> None:
-        """Asks a kubeconfig's credential plugin again, when its token has expired. In a pod there is none."""
-        if self.loader is not None:
-            await self.loader.load_and_set(self.configuration)
-
     async def _authorize(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        token = await self.configuration.get_api_key_with_prefix("BearerToken")
+        token = await self.token()
         if token and str(request.url.origin()) == str(URL(self.server).origin()):
-            request.headers["Authorization"] = _bearer(token)
+            request.headers["Authorization"] = f"Bearer {token}"
         return await handler(request)
 
 
@@ -93,24 +93,30 @@ async def load(kubeconfig: str | None = None) -> Connection:
     Raises:
         NoClusterError: None is there, or the one that is there cannot be read.
     """
-    configuration, loader = Configuration(), None
-    path = kubeconfig or os.environ.get("KUBECONFIG")
-    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and SERVICE_ACCOUNT_TOKEN.exists()  # noqa: ASYNC240
+    path = kubeconfig or os.environ.get("KUBECONFIG") or None
+    if path is None and (account := service_accounts.find()):
+        return await _of_pod(account)
     try:
-        if path is None and in_cluster:
-            load_incluster_config(client_configuration=configuration)
-        else:
-            loader = await load_kube_config(
-                config_file=path, client_configuration=configuration, persist_config=False
-            )
-    except _UNUSABLE as error:
+        from sftrun_operator import kubeconfigs  # noqa: PLC0415 - no pod has its library, or needs it
+    except ModuleNotFoundError as error:
+        raise NoClusterError(
+            "no cluster to talk to: this is no pod with a service account, and the Kubernetes client, which "
+            "reads a kubeconfig, is not installed; pip install 'sftrun[operator]' brings it"
+        ) from error
+    try:
+        return await kubeconfigs.load(path)
+    except kubeconfigs.UNUSABLE as error:
         raise NoClusterError(
             f"no cluster to talk to: {error}. Set KUBECONFIG or --kubeconfig, "
             "or run in a pod with a service account"
         ) from error
-    return Connection(configuration=configuration, loader=loader)
 
 
-def _bearer(token: str) -> str:
-    scheme, _, value = token.partition(" ")
-    return f"Bearer {(value or scheme).strip()}"
+async def _of_pod(account: ServiceAccount) -> Connection:
+    connection = Connection(server=account.server, ca_file=str(account.ca_file), token=account.token)
+    try:
+        await connection.token()
+        connection.ssl_context()
+    except OSError as error:
+        raise NoClusterError(f"no cluster to talk to: the pod's service account: {error}") from error
+    return connection

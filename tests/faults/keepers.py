@@ -9,7 +9,6 @@ import multiprocessing.process
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kubernetes.aio.client.configuration import Configuration
 from tests.cluster.operator_harness import IMAGE
 from tests.faults.oracles import Broken
 
@@ -54,7 +53,7 @@ def serve(url: str, namespace: str, log: str, settings: Settings) -> None:
 async def _serve(url: str, namespace: str, settings: Settings) -> None:
     seat = Seat(namespace=namespace, name=LEASE, identity=settings.candidate) if settings.candidate else None
     operator = Operator(
-        connection=Connection(configuration=Configuration(host=url)),
+        connection=Connection(server=url.rstrip("/")),
         plan=plan,
         config=OperatorConfig(trainer_image=IMAGE, version="test"),
         options=Options(

@@ -11,7 +11,6 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client.configuration import Configuration
 
 from sftrun_api.names import LABEL_ATTEMPT, LABEL_RUN, LABEL_RUN_UID, attempt_name
 from sftrun_operator import kube_errors, views
@@ -163,4 +162,4 @@ async def serving(
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server:
-        yield Connection(configuration=Configuration(host=str(server.make_url(""))))
+        yield Connection(server=str(server.make_url("")).rstrip("/"))

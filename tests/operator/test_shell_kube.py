@@ -12,14 +12,27 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from kubernetes.aio.client.configuration import Configuration
+from aiohttp.test_utils import BaseTestServer, TestServer
 
 from sftrun_operator import kube, kube_errors
-from sftrun_operator.connections import Connection
+from sftrun_operator.connections import Connection, Token
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOLD: list[tuple[str, str, str]] = []
+
+
+def tokens(*values: str) -> Token:
+    """Returns what gives these one after the other, the last again and again."""
+    waiting = list(values)
+
+    async def token() -> str:
+        return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+    return token
+
+
+def root(server: BaseTestServer) -> str:
+    return str(server.make_url("")).rstrip("/")
 
 
 @asynccontextmanager
@@ -27,10 +40,9 @@ async def client_of(handler: Handler, *, seconds: float = 5.0) -> AsyncIterator[
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(app) as server:
-        configuration = Configuration(host=str(server.make_url("")), api_key={"BearerToken": "bearer secret"})
         TOLD.clear()
         async with kube.Kube(
-            Connection(configuration=configuration),
+            Connection(server=root(server), token=tokens("secret")),
             told=lambda verb, plural, code, _: TOLD.append((verb, plural, code)),
             seconds=seconds,
         ) as client:
@@ -153,10 +165,7 @@ async def test_every_request_carries_the_token_of_its_moment_and_only_to_its_ser
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(app) as server:
-        configuration = Configuration(host=str(server.make_url("")))
-        tokens = iter(["bearer one", "two"])
-        configuration.refresh_api_key_hook = lambda it: it.api_key.update(BearerToken=next(tokens, "late"))
-        connection = Connection(configuration=configuration)
+        connection = Connection(server=root(server), token=tokens("one", "two", "late"))
         async with connection.session(limit=1) as session:
             await session.get(f"{connection.server}/a", allow_redirects=False)
             with pytest.raises(aiohttp.TooManyRedirects):
