@@ -63,6 +63,9 @@ def configure(*, kind: LogFormat = "text", level: str = "INFO") -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     LOGGER.setLevel(level)
+    # What no line of ours says is not looked up: https://docs.python.org/3/howto/logging.html#optimization
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     tame_kopf()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -115,11 +116,27 @@ def _names_at(location: Location) -> tuple[str, ...]:
 def _sections(value: Any, at: Location) -> Iterator[tuple[Location, Section]]:
     if isinstance(value, Section):
         yield at, value
-        for name, field in type(value).model_fields.items():
-            yield from _sections(getattr(value, name), (*at, field.alias or name))
+        for name, alias in _holders(type(value)):
+            yield from _sections(getattr(value, name), (*at, alias))
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _sections(item, (*at, index))
+
+
+@cache
+def _holders(section: type[Section]) -> tuple[tuple[str, str], ...]:
+    """Returns the names, inside and outside, of the fields that hold sections: one in eight."""
+    return tuple(
+        (name, field.alias or name)
+        for name, field in section.model_fields.items()
+        if _holds_sections(field.annotation)
+    )
+
+
+def _holds_sections(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return True
+    return any(map(_holds_sections, get_args(annotation)))
 
 
 def _broken(

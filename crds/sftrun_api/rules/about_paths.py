@@ -4,6 +4,7 @@ own, read-only file system, or be looked for in vain after a GPU was taken."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,7 @@ def lies_in(path: str, mount: str) -> bool:
     return path.startswith("/") and ".." not in path.split("/") and _inside(_plain(path), _plain(mount))
 
 
+@lru_cache(maxsize=1024)
 def _plain(path: str) -> PurePosixPath:
     """Returns an absolute path with single slashes: `//etc` is `/etc` to the container runtime."""
     return PurePosixPath("/" + path.lstrip("/"))

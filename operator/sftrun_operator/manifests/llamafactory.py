@@ -46,6 +46,8 @@ def as_yaml(value: Any) -> str:
 
     Raises ValueError or TypeError on what JSON cannot hold.
     """
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, dict):
         items = (f"{as_yaml(str(key))}: {as_yaml(item)}" for key, item in sorted(value.items()))
         return "{" + ", ".join(items) + "}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 
 LATEST = 253_402_300_799.0
 """The last second that RFC 3339 can write."""
@@ -12,8 +13,13 @@ LATEST = 253_402_300_799.0
 def stamp(seconds: float) -> str:
     """Returns `seconds` since the epoch as Kubernetes writes times; what cannot be written becomes the
     nearest."""
-    bounded = min(max(seconds, 0.0), LATEST) if math.isfinite(seconds) else 0.0
-    return datetime.fromtimestamp(int(bounded), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _stamp(int(min(max(seconds, 0.0), LATEST) if math.isfinite(seconds) else 0.0))
+
+
+@lru_cache(maxsize=16)
+def _stamp(second: int) -> str:
+    """A status says the same second many times."""
+    return datetime.fromtimestamp(second, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def read_stamp(value: object) -> float | None:

@@ -60,7 +60,8 @@ class Recorded:
 
 def read(raw: Mapping[str, Any]) -> Recorded:
     """Reads a raw status; values that are nested too deep are left alone, on the server too."""
-    raw = {key: value for key, value in raw.items() if not shapes.too_deep(value)}
+    if shapes.too_deep(raw, shapes.MOST_DEPTH + 1):
+        raw = {key: value for key, value in raw.items() if not shapes.too_deep(value)}
     effective = raw.get("effective")
     return Recorded(
         raw=raw,
