@@ -22,7 +22,7 @@ from sftrun_api.models import JsonObject
 from sftrun_operator import kube_errors
 from sftrun_operator.connections import Connection
 
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS = 64
 REQUEST_SECONDS = 10.0
 PAGE_SIZE = 100
 """Objects a page of a list: each page is parsed whole, at some 25 KB an object."""
