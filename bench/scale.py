@@ -1,11 +1,12 @@
 """The operator under load, against Kubeflow Trainer's figures and ceilings of our own: `make bench-scale`.
 
-Six parts, each on a light cluster of its own (real API server, etcd, Job controller), with the operator as a
-process of its own that has the rights of its chart:
+Seven parts, each on a light cluster of its own (real API server, etcd, Job controller), with the operator as
+its image holds it and the rights of its chart:
 
   floor       1,000 runs by 16 parallel creators, for a client that sends what the operator sends and
               thinks nothing: the least that it could take here
   ruleless    the same with our schema and none of its CEL rules
+  schemaless  the same with a CRD that takes anything
   thousand    1,000 runs by 16 parallel creators: from the API server's receipt to its answer to the Job
   ten         10,000 runs as fast as the API server takes them, then a minute of quiet, then a restart
   polls       1,000 running pods that are asked for their progress, some of which hang
@@ -35,6 +36,7 @@ from bench.stages import say  # noqa: E402
 CEILINGS: dict[str, tuple[Ceiling, ...]] = {
     "floor": (),
     "ruleless": (),
+    "schemaless": (),
     "thousand": scale_goals.THOUSAND,
     "ten": scale_goals.TEN_THOUSAND,
     "polls": scale_goals.POLLS,
@@ -46,7 +48,8 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
     """Runs the parts and returns the line for machines."""
     parts: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
         "floor": lambda: scale_runs.floor(num_runs=options.runs),
-        "ruleless": lambda: scale_runs.floor(num_runs=options.runs, rules=False),
+        "ruleless": lambda: scale_runs.floor(num_runs=options.runs, thinned=scale_runs.without_rules),
+        "schemaless": lambda: scale_runs.floor(num_runs=options.runs, thinned=scale_runs.without_schema),
         "thousand": lambda: scale_runs.thousand(num_runs=options.runs),
         "ten": lambda: scale_runs.ten_thousand(num_runs=10 * options.runs),
         "polls": lambda: scale_polls.polls(num_runs=options.runs),

@@ -32,7 +32,7 @@ from sftrun_operator.kube import Resource  # noqa: E402
 from sftrun_operator.observations import Observed, OperatorConfig  # noqa: E402
 from sftrun_operator.plans import plan  # noqa: E402
 
-NUM_WORKERS = 16
+NUM_WORKERS = 64
 NAME, UID, VERSION = "the-name-of-a-run", "00000000-0000-4000-8000-000000000000", "the-version"
 WATCHED = ((kube.SFTRUNS, ""), (kube.JOBS, LABEL_RUN), (kube.PODS, LABEL_RUN))
 
@@ -115,14 +115,17 @@ class Floor:
     async def _events(self, resource: Resource, selector: str) -> AsyncIterator[dict[str, Any]]:
         url = self._server + resource.path(self._namespace)
         params = {"watch": "true", "labelSelector": selector}
-        while (response := await self._session.get(url, params=params, read_bufsize=2**20)).status == 429:
-            response.close()  # a CRD that has just been installed is not served yet
-            await asyncio.sleep(0.2)
-        async with response:
-            response.raise_for_status()
-            print(f"watching {resource.plural}", flush=True)
-            while line := await response.content.readline():
-                yield orjson.loads(line)
+        while True:
+            async with self._session.get(url, params=params, read_bufsize=2**20) as response:
+                if response.status == 429:  # a CRD that has just been installed is not served yet
+                    await asyncio.sleep(0.2)
+                    continue
+                response.raise_for_status()
+                print(f"watching {resource.plural}", flush=True)
+                while line := await response.content.readline():
+                    event = orjson.loads(line)
+                    params["resourceVersion"] = event["object"]["metadata"]["resourceVersion"]
+                    yield event
 
     async def _work(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from bench import footprints, scale_floor
+from bench import footprints, image_operators, scale_floor
 from bench.audits import AuditLog
 from bench.footprints import Footprint
 from tests.cluster.operator_harness import Harness, OperatorProcess, eventually
@@ -46,6 +46,11 @@ class Scrape:
     def errors(self) -> float:
         """How many looks did not end well."""
         return sum(self.total("sftrun_operator_reconciles_total", result=result) for result in NOT_WELL)
+
+    @property
+    def looks(self) -> float:
+        """How many looks were taken."""
+        return self.total("sftrun_operator_reconciles_total")
 
     @property
     def writes(self) -> float:
@@ -92,11 +97,12 @@ class Loaded:
 
 @asynccontextmanager
 async def loaded(here: Harness, *arguments: str, folder: Path) -> AsyncIterator[Loaded]:
-    """Starts an operator with the rights of its chart in the harness' namespace, and ends it."""
+    """Starts an operator as its pod would, with the rights of its chart in the harness' namespace, and ends
+    it."""
     (port,) = ports.choose(1, taken=())
     address = f"127.0.0.1:{port}"
     began = time.monotonic()
-    process = here.process("--liveness", address, *arguments, folder=folder)
+    process = image_operators.start(here, "--liveness", address, *arguments, folder=folder)
     try:
         async with aiohttp.ClientSession() as session:
 

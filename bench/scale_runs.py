@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ async def thousand(*, num_runs: int, creators: int = 16) -> Figures:
             calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=300)
             await operator.until_idle(seconds=120)
             calls.extend(log.read())
-            end = operator.footprint
+            end, looks = operator.footprint, (await operator.metrics()).looks
             _tell_cluster(here, others)
     taken = audits.counts(calls, user=here.user)
     say(
@@ -45,18 +45,19 @@ async def thousand(*, num_runs: int, creators: int = 16) -> Figures:
         WRITES: max(taken.values()),
         MEMORY: round(end.peak_mib, 1),
         CPU: round(end.cpu_seconds - start.cpu_seconds, 2),
+        "looks a run": round(looks / num_runs, 2),
         "CPU s of its start": round(start.cpu_seconds, 2),
         "MiB at its start": round(start.peak_mib, 1),
     }
 
 
-async def floor(*, num_runs: int, creators: int = 16, rules: bool = True) -> Figures:
-    """Returns the same figures of a client that writes the same, and does nothing else; without `rules` of an
-    API server that has our schema and none of its rules."""
+async def floor(*, num_runs: int, creators: int = 16, thinned: Callable[[Any], Any] | None = None) -> Figures:
+    """Returns the same figures of a client that writes the same, and does nothing else; where given, of an
+    API server whose CRD is `thinned` out."""
     async with stage("bench-scale", brisk=False) as here:
         log = audit_log(here)
-        if not rules:
-            crd = _without_rules(yaml.safe_load(CRD_FILE.read_text(encoding="utf-8")))
+        if thinned is not None:
+            crd = thinned(yaml.safe_load(CRD_FILE.read_text(encoding="utf-8")))
             await asyncio.to_thread(here.cluster.apply, crd)
         async with bare_client(here) as pid:
             say(f"{num_runs} runs by {creators} creators, served by a client that thinks nothing")
@@ -72,12 +73,23 @@ async def floor(*, num_runs: int, creators: int = 16, rules: bool = True) -> Fig
     }
 
 
-def _without_rules(schema: Any) -> Any:
+def without_rules(schema: Any) -> Any:
     """Returns a CRD, or a part of one, without what CEL evaluates."""
     if isinstance(schema, dict):
         kept = {key: part for key, part in schema.items() if key != "x-kubernetes-validations"}
-        return {key: _without_rules(part) for key, part in kept.items()}
-    return [_without_rules(part) for part in schema] if isinstance(schema, list) else schema
+        return {key: without_rules(part) for key, part in kept.items()}
+    return [without_rules(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def without_schema(crd: Any) -> Any:
+    """Returns a CRD that takes anything: no rule, no default, no type."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    versions = [
+        {key: part for key, part in version.items() if key != "selectableFields"}
+        | {"schema": {"openAPIV3Schema": anything}}
+        for version in crd["spec"]["versions"]
+    ]
+    return {**crd, "spec": {**crd["spec"], "versions": versions}}
 
 
 async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float = IDLE_SECONDS) -> Figures:

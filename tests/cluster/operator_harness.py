@@ -83,13 +83,17 @@ class OperatorProcess:
     folder: Path
     source: Path | None = None
     """Where another version of the operator lies."""
+    python: tuple[str, ...] = (sys.executable,)
+    """What runs it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables besides this process' own."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = self.folder / f"operator-{uuid.uuid4().hex[:8]}.log"
         with self.log.open("wb") as log:
-            command = [sys.executable, "-m", "sftrun_operator", "--trainer-image", IMAGE, *self.arguments]
-            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+            command = [*self.python, "-m", "sftrun_operator", "--trainer-image", IMAGE, *self.arguments]
+            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **self.environment}
             if self.source is not None:
                 environment["PYTHONPATH"] = str(self.source)
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
