@@ -189,9 +189,7 @@ def main(argv: Sequence[str] | None = None, *, plan: PlanFunction | None = None)
     except PolicyError as error:
         logs.LOGGER.error("%s", error)
         return 2
-    sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
+    settle_in()
     try:
         asyncio.run(_run(options, loaded, plan=plan if plan is not None else own_plan()))
     except connections.NoClusterError as error:
@@ -201,6 +199,13 @@ def main(argv: Sequence[str] | None = None, *, plan: PlanFunction | None = None)
         logs.LOGGER.error("cannot listen on %s: %s; choose another --liveness", options.liveness, error)
         return 1
     return 0
+
+
+def settle_in() -> None:
+    """Sets what a process that lives long and holds many connections wants otherwise than Python does it."""
+    sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
+    gc.collect()
+    gc.freeze()  # what was imported stays: nobody looks through it again
 
 
 def seat(options: argparse.Namespace) -> Seat | None:
