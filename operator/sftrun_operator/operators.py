@@ -34,6 +34,8 @@ from sftrun_operator.served_schemas import ServedSchema
 from sftrun_operator.vitals import Vitals, trouble, unready
 from sftrun_operator.watches import Watch
 
+NUM_SCOUTS = 16
+"""Workers that find out whether an API server that was away is there again."""
 FINISH_SECONDS = 3.0
 """How long passes that are under way may take after the request to end."""
 
@@ -206,7 +208,7 @@ class Operator:
         await self.caches.listed.wait()
         async with asyncio.TaskGroup() as group:
             for number in range(self._options.num_workers):
-                group.create_task(passes.work(), name=f"worker {number}")
+                group.create_task(passes.work(scout=number < NUM_SCOUTS), name=f"worker {number}")
 
     def _policy_readers(self, passes: Passes) -> list[asyncio.Task[None]]:
         if self._options.policy_file is None:

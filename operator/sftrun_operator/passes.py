@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from sftrun_operator import kube_errors
@@ -60,8 +60,15 @@ class Refusals:
             self._errors[key] = error
 
 
-async def _no_lull() -> None:
-    return
+class Lull(Protocol):
+    """`pulses.Pulse.lull`: has those wait who met an API server that is away."""
+
+    async def __call__(self, *, scout: bool) -> None:
+        """Returns when it may be asked again: by a scout to find out, by others once it answers."""
+
+
+async def _no_lull(*, scout: bool) -> None:
+    pass
 
 
 class Passes:
@@ -80,9 +87,8 @@ class Passes:
         config: OperatorConfig,
         metrics: Metrics,
         now: Callable[[], float] = time.time,
-        lull: Callable[[], Awaitable[None]] = _no_lull,
+        lull: Lull = _no_lull,
     ) -> None:
-        """`lull` is awaited by whoever met an API server that is away."""
         self._queue = queue
         self._caches = caches
         self._observer = observer
@@ -100,8 +106,9 @@ class Passes:
         """The time for looks that only say better why a run waits."""
         self._writing: dict[Key, int] = {}
 
-    async def work(self) -> None:
-        """Looks at one run after another until the queue is closed. Nothing that a run does ends it."""
+    async def work(self, *, scout: bool = True) -> None:
+        """Looks at one run after another until the queue is closed. Nothing that a run does ends it. A
+        `scout` tries an API server that is away now and then."""
         while True:
             try:
                 key = await self._queue.take()
@@ -122,7 +129,7 @@ class Passes:
                 self._queue.done(key)
             self._metrics.passes.labels(result=result).inc()
             if result == "unavailable":
-                await self._lull()
+                await self._lull(scout=scout)
 
     async def _attempt(self, key: Key) -> str:
         try:

@@ -80,9 +80,14 @@ class Pulse:
             except kube_errors.KubeError:
                 continue  # `told` has seen it
 
-    async def lull(self) -> None:
-        """Waits, while the API server fails, as long again as it has failed already, or until it answers."""
+    async def lull(self, *, scout: bool = True) -> None:
+        """Waits, while the API server fails, as long again as it has failed already, or until it answers. Who
+        is no scout waits until somebody was answered: how hard the server is pressed does not depend on how
+        many could press it."""
         if self._failing_since is None:
+            return
+        if not scout:
+            await self._answered.wait()
             return
         lasted = self._clock() - self._failing_since
         delay = min(max(lasted, FIRST_LULL_SECONDS), LAST_LULL_SECONDS)

@@ -76,7 +76,7 @@ class Shell:
             lull=self.lull,
         )
 
-    async def lull(self) -> None:
+    async def lull(self, *, scout: bool) -> None:
         self.lulls += 1
 
     def hear(self, kind: Any, obj: dict[str, Any], *, gone: bool = False) -> None:

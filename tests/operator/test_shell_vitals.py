@@ -141,3 +141,19 @@ async def test_a_short_outage_is_waited_for_shortly_and_an_answer_ends_it() -> N
     pulse.told("get", "readyz", "200", 0.1)
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
     await pulse.lull()
+
+
+async def test_who_is_no_scout_waits_until_somebody_was_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    pulse, waits = Pulse(told=lambda *_: None, clock=clock), Waits(monkeypatch, clock)
+    await pulse.lull(scout=False)
+    pulse.told("patch", "sftruns", "503", 0.1)
+    waiting = asyncio.create_task(pulse.lull(scout=False))
+    for _ in range(5):
+        await pulse.lull(scout=True)
+    assert len(waits.seconds) == 5
+    assert not waiting.done()
+    pulse.told("patch", "sftruns", "200", 0.1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert waiting.done()
