@@ -150,7 +150,9 @@ def _read(path: Path, limit: int) -> bytes:
         if status.st_size > limit:
             raise LeftOut(Reason.TOO_LARGE, f"{path.name} has {status.st_size} bytes, the most is {limit}")
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(limit)
+            # Asked for the limit, it would map that much memory first; a file may grow while it is read.
+            data = file.read(min(status.st_size + 1, limit))
+            return data if len(data) <= status.st_size else data + file.read(limit - len(data))
     except OSError as error:
         raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error.strerror}") from error
     finally:
