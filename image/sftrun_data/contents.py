@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from sftrun_data import digests
 from sftrun_data.digests import ContentDigest, Inputs
@@ -82,9 +81,9 @@ class Contents:
         return min(max(1, _BYTES_A_TASK * total // max(1, 2 * size)), 64) if total else 16
 
 
-def _batches(files: Iterable[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]:
+def _batches(files: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
     """Yields files in groups of a few megabytes."""
-    batch: list[tuple[Path, str]] = []
+    batch: list[tuple[str, str]] = []
     size = 0
     for path, name in files:
         batch.append((path, name))

@@ -7,9 +7,10 @@ folder, may not be read or is too large becomes the reason of the one trajectory
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sftrun_data.errors import EmptyJob, MissingJobFolder, UnreadableSource
@@ -77,7 +78,7 @@ def is_dir(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def is_file(path: Path) -> bool:
+def is_file(path: str | Path) -> bool:
     """Whether a regular file is there. Never raises."""
     return os.path.isfile(path)  # noqa: PTH113
 
@@ -96,39 +97,75 @@ def trouble_with(folder: Path, *, root: Path) -> LeftOut | None:
 def confine(path: Path, *, root: Path) -> Path:
     """Returns the real path of a file inside `root`. Raises LeftOut."""
     try:
-        real = os.path.realpath(path, strict=True)
+        real = _real(path, strict=True)
     except FileNotFoundError:
         reason = Reason.UNREADABLE_FILE if path.is_symlink() else Reason.NO_TRAJECTORY
         raise LeftOut(reason, f"{path.name} is not there") from None
     except (OSError, RuntimeError) as error:
         raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error}") from error
-    inside = os.path.realpath(root)
+    inside = _real(root)
     if real != inside and not real.startswith(inside.rstrip(os.sep) + os.sep):
         raise LeftOut(Reason.SYMLINK_OUTSIDE, f"{path.name} leads to {real}")
-    return Path(real)
+    return path if real == str(path) else Path(real)
 
 
-def walk(folder: Path, *, depth: int = 8) -> Iterator[Path]:
+def _real(path: Path, *, strict: bool = False) -> str:
+    """Returns what `realpath` does: what the system says, where it can, is a fifth of the work."""
+    if hasattr(os, "O_PATH"):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - hot: some times a file
+            finally:
+                os.close(handle)
+    return os.path.realpath(path, strict=strict)
+
+
+class Listings:
+    """Folders as they were when they were first listed, for many looks at the same ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[tuple[str, Path | None]]] = {}
+
+    def of(self, folder: str) -> list[tuple[str, Path | None]]:
+        """Returns what a folder holds, sorted by name: folders by their path, and files."""
+        if folder not in self._known:
+            self._known[folder] = list(_listed(folder))
+        return self._known[folder]
+
+
+def walk(folder: str | Path, *, depth: int = 8, listings: Listings | None = None) -> Iterator[Path]:
     """Yields the files under a folder in a fixed order, following no link to a folder, at most `depth`
     levels down."""
+    return _walk(str(folder), depth, (listings or Listings()).of)
+
+
+def _walk(folder: str, depth: int, listed: Callable[[str], list[tuple[str, Path | None]]]) -> Iterator[Path]:
+    for path, file in listed(folder):
+        if file is not None:
+            yield file
+        elif depth > 1:
+            yield from _walk(path, depth - 1, listed)
+
+
+def _listed(folder: str) -> Iterator[tuple[str, Path | None]]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if depth > 1:
-                yield from walk(Path(entry.path), depth=depth - 1)
-        else:
-            yield Path(entry.path)
+        yield entry.path, None if entry.is_dir(follow_symlinks=False) else Path(entry.path)
 
 
-def relative(path: Path, *, root: Path) -> str:
+def relative(path: str | Path, *, root: Path) -> str:
     """Returns how a file is named in records and messages."""
+    name, above = str(path), f"{root}{os.sep}"
+    if name.startswith(above):
+        return name[len(above) :]
     try:
-        return path.relative_to(root).as_posix()
+        return Path(path).relative_to(root).as_posix()
     except ValueError:
-        return path.name
+        return Path(path).name
 
 
 def nothing_in(path: Path, *, field: str) -> EmptyJob:

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files
 from sftrun_data.conversations import Conversation, Role, Turn
 from sftrun_data.exclusions import LeftOut, Note
 from sftrun_data.raw_conversations import RawConversation
@@ -45,7 +44,7 @@ def paths_of(place: Place) -> list[Path]:
     main = path_of(place)
     if place.file:
         return [main]
-    beside = [path for path in files.walk(place.folder, depth=1) if _BESIDE.match(path.name)]
+    beside = [path for path in place.walk(depth=1) if _BESIDE.match(path.name)]
     return [main, *(path for path in beside if path != main)]
 
 
