@@ -19,6 +19,8 @@ from sftrun_data.raw_texts import Spelling, Unusual
 
 _AS_IT_STANDS = re.compile(rb"true|false|null|0|-?[1-9][0-9]{0,17}")
 _LARGEST = 2**63
+_MOST_BRACKETS = 200
+"""What is nested deeper is refused by one reader sooner than by another."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,8 @@ class Arguments:
         return spelt
 
     def _rewritten(self, data: bytes) -> bytes:
+        if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+            raise Unusual
         value = msgspec.json.decode(data)
         if not self.long_numbers and _holds_long_number(value):
             raise Unusual

@@ -100,15 +100,16 @@ def _parse(data: bytes) -> RawTrajectory:
 
 
 def _turns(steps: Sequence[_Step], spelling: Spelling) -> list[RawTurn]:
-    string = spelling.string
+    strings = spelling.two_strings
     arguments = Arguments(spelling, long_numbers=True).written
     turns: list[RawTurn] = []
     for step in steps:
+        text, reasoning = strings(step.message, step.reasoning_content)
         results = (step.observation.results if step.observation else None) or ()
         if step.source != "agent":
-            turns.append(RawTurn(step.source, string(step.message)))
+            turns.append(RawTurn(step.source, text))
             for result in results:
-                string(result.content)
+                spelling.string(result.content)
             continue
         if step.llm_call_count == 0:
             raise Unusual  # a program made this step
@@ -116,17 +117,17 @@ def _turns(steps: Sequence[_Step], spelling: Spelling) -> list[RawTurn]:
         for call in step.tool_calls or ():
             if not call.function_name:
                 raise Unusual
-            calls += (RawCall(call.function_name, arguments(call.arguments), string(call.tool_call_id)),)
-        turns.append(RawTurn("assistant", string(step.message), string(step.reasoning_content), calls))
+            name, written = call.function_name, arguments(call.arguments)
+            calls += (RawCall(name, written, spelling.string(call.tool_call_id)),)
+        turns.append(RawTurn("assistant", text, reasoning, calls))
         for result in results:
             if result.subagent_trajectory_ref:
                 raise Unusual
+            content, call_id = strings(result.content, result.source_call_id)
             if calls:
-                turns.append(
-                    RawTurn("tool", string(result.content), EMPTY, (), string(result.source_call_id))
-                )
+                turns.append(RawTurn("tool", content, EMPTY, (), call_id))
             else:
-                turns.append(RawTurn("user", string(result.content)))
+                turns.append(RawTurn("user", content))
     return turns
 
 
