@@ -99,7 +99,9 @@ def _record(conversation: RawConversation, style: _Style, system: str) -> RawRec
     written.lf[0] = written.lf[0].removeprefix(BEFORE_FIRST)
     lf = b"".join((before, *written.lf, behind))
     around = raw_texts.num_bytes(before) + raw_texts.num_bytes(behind) + written.lf_around - len(BEFORE_FIRST)
-    length = raw_texts.num_bytes(lf) - around + figures.num_bytes(lf_system) + figures.num_bytes(lf_tools)
+    long_escapes = conversation.long_escapes or b"\\u" in before or b"\\u" in behind
+    length = raw_texts.num_bytes(lf, long_escapes=long_escapes) - around
+    length += figures.num_bytes(lf_system) + figures.num_bytes(lf_tools)
     score = scores.score_of_counts(
         frame,
         called=written.called,

@@ -104,13 +104,13 @@ def check_utf8(data: bytes) -> None:
         data.decode()
 
 
-def num_bytes(strings: bytes) -> int:
+def num_bytes(strings: bytes, *, long_escapes: bool = True) -> int:
     """Returns how many bytes of UTF-8 the content of strings takes that are spelt as records spell them; what
-    stands around them is counted as it is."""
+    stands around them is counted as it is. `long_escapes` says whether there may be any."""
     # Each at the speed of memory, where `bytes.count` stops at every one.
     num_backslashes = stringzilla.bytesum(stringzilla.translate(strings, _ONE_FOR_A_BACKSLASH))
     length: int = len(strings) - num_backslashes + stringzilla.count(strings, b"\\\\")
-    if stringzilla.find(strings, b"\\u") < 0:
+    if not long_escapes or stringzilla.find(strings, b"\\u") < 0:
         return length
     # A control character is one byte, written as six; one of them is gone already.
     return length - 4 * _LONG_ESCAPES.findall(strings).count(b"\\u")
@@ -131,8 +131,9 @@ class _Alike:
         many = re.compile(b"|".join(map(re.escape, spelt))) if len(spelt) > _FEW else None
         return cls(_common_beginning(texts[0], texts[-1]).encode(), spelt, many)
 
-    def are_in(self, data: bytes) -> bool:
-        at = stringzilla.find(data, self.beginning)
+    def are_in(self, data: bytes, start: int) -> bool:
+        """Whether one of them stands in the data behind a place."""
+        at = stringzilla.find(data, self.beginning, start)
         if at < 0:
             return False
         if self.any_of_many:
@@ -144,6 +145,8 @@ class _Alike:
 class Markers:
     """Finds any of several texts in strings that are spelt as records spell them."""
 
+    beginning: bytes
+    """The first byte of all of them, if they have it in common: mostly a bracket."""
     groups: tuple[_Alike, ...]
 
     @classmethod
@@ -152,11 +155,14 @@ class Markers:
         wanted = sorted({text for text in texts if text})
         if not all(map(_SEARCHED_AS_THEY_ARE.fullmatch, wanted)):
             return None
-        return cls(tuple(_Alike.of(list(alike)) for _, alike in groupby(wanted, key=itemgetter(slice(2)))))
+        groups = [list(alike) for _, alike in groupby(wanted, key=itemgetter(slice(2)))]
+        beginning = _common_beginning(wanted[0], wanted[-1]) if wanted else ""
+        return cls(beginning.encode()[:1], tuple(map(_Alike.of, groups)))
 
     def are_in(self, data: bytes) -> bool:
         """Whether one of them stands in the data."""
-        return any(group.are_in(data) for group in self.groups)
+        at = data.find(self.beginning)
+        return at >= 0 and any(group.are_in(data, at) for group in self.groups)
 
 
 def _common_beginning(first: str, last: str) -> str:
