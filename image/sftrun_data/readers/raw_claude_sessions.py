@@ -24,8 +24,7 @@ from sftrun_data.raw_texts import EMPTY, UNREADABLE, Spelling, Unusual
 MOST_BYTES = 64 * 1024 * 1024
 """Larger files are read line by line: they are not held in memory."""
 _SYNTHETIC = "<synthetic>"
-_ASSISTANT, _USER = ("", "assistant"), ("", "user")
-"""What the role of a message may be."""
+_SPEAKERS = frozenset({"user", "assistant"})
 _REFUSED = b"<tool_use_error>"
 _TEXTS = frozenset({"output_text", "refusal", "image", "image_url", "audio", "input_audio"})
 """Blocks of which more is said than their text."""
@@ -167,22 +166,18 @@ class _Reading:
         known = self._known
         for number, line in lines:
             message, kind, identity = line.message, line.type, line.uuid
-            if _is_unusual(line):
-                raise Unusual
-            if message is None:
-                if identity:
+            if message is None or kind not in _SPEAKERS:
+                if _is_unusual(line):
+                    raise Unusual
+                if message is None and identity:
                     self._parents.setdefault(identity, line.parentUuid)
                 continue
+            if _is_apart(line) or identity in known or message.role not in ("", kind):
+                raise Unusual
             if kind == "assistant":
-                if message.role not in _ASSISTANT or identity in known:
-                    raise Unusual
                 self._answer(message)
-            elif kind == "user":
-                if message.role not in _USER or identity in known:
-                    raise Unusual
-                self._hear(message.content, line.parentUuid)
             else:
-                continue
+                self._hear(message.content, line.parentUuid)
             if identity:
                 known.add(identity)
             self._last = identity
@@ -302,8 +297,10 @@ class _Reading:
 
     def _returned(self, block: _Block) -> RawTurn:
         """Returns the result of a call."""
-        call_id = self.spelling.string(block.tool_use_id)
-        return RawTurn("tool", self._result(block.content), EMPTY, (), call_id, block.is_error is True)
+        text, call_id = bytes(block.content), bytes(block.tool_use_id)
+        if not self.spelling.is_ours or not text[:1] == b'"' == call_id[:1]:
+            text, call_id = self._result(block.content), self.spelling.string(block.tool_use_id)
+        return RawTurn("tool", text, EMPTY, (), call_id, block.is_error is True)
 
     def _text(self, raw: Raw) -> bytes:
         """Returns the text of a part: one without any stands for something else."""
@@ -315,7 +312,7 @@ class _Reading:
     def _result(self, content: Raw) -> bytes:
         raw = bytes(content)
         if raw[:1] != b"[":
-            return raw if self.spelling.is_ours and raw[:1] == b'"' else self.spelling.string(content)
+            return self.spelling.string(content)
         parts = _PARTS.decode(raw)
         if any(part.type != "text" for part in parts):
             raise Unusual
@@ -333,9 +330,14 @@ class _Reading:
         return RawCall(block.name, self.arguments.written(block.input or {}), self.spelling.string(block.id))
 
 
+def _is_apart(line: _Line[_Usual] | _Line[Raw]) -> object:
+    """Whether a line is an export's, a side chain's, a summary's or an error's."""
+    return line.isSidechain or line.isCompactSummary or line.isApiErrorMessage or line.loglines is not _ABSENT
+
+
 def _is_unusual(line: _Line[_Usual] | _Line[Raw]) -> bool:
     """Whether a line is an export's, a side chain's, a summary's, an error's, or holds a call by itself."""
-    if line.isSidechain or line.isCompactSummary or line.isApiErrorMessage or line.loglines is not _ABSENT:
+    if _is_apart(line):
         return True
     if line.message is None and line.type in ("tool_use", "tool_result"):
         return True
