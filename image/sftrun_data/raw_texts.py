@@ -6,6 +6,7 @@ escapes. Most logs spell alike; what does not is spelt anew. So equal texts are 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 """What is raised for logs that may still be read with more patience."""
 EMPTY = b'""'
 """The string without a character."""
-_FIRST_BEYOND_ASCII = 0x80
+_AT_ONCE = 64 * 1024
+"""Bytes that are checked at once: they stay in the cache."""
 _OTHER_SPELLINGS = (b"\\u", b"\\/")
 """Stand in every string that a record spells in another way (and behind some backslashes, which does no
 harm)."""
@@ -56,8 +58,8 @@ class Spelling:
 
     @classmethod
     def of(cls, data: bytes) -> Spelling:
-        """Returns how the strings of a document are spelt. Raises ValueError for one that is not in UTF-8:
-        its structure may be in order all the same."""
+        """Returns how the strings of a document are spelt. Raises UnicodeDecodeError for one that is not in
+        UTF-8: its structure may be in order all the same."""
         check_utf8(data)
         return cls(is_spelt_like_ours(data))
 
@@ -94,14 +96,13 @@ def within_strings(texts: Sequence[bytes]) -> list[bytes]:
 
 
 def check_utf8(data: bytes) -> None:
-    """Raises ValueError for bytes that are not UTF-8."""
+    """Raises UnicodeDecodeError for bytes that are not UTF-8."""
     if data.isascii():
         return
-    if data[0] < _FIRST_BEYOND_ASCII:
-        # Looks for what is found at once, and at everything before: half the work of decoding.
-        stringzilla.utf8_uncased_search(data, data[:1], validate=True)
-    else:
-        data.decode()
+    view, at, end = memoryview(data), 0, len(data)
+    while at < end:
+        stop = min(at + _AT_ONCE, end)
+        at += codecs.utf_8_decode(view[at:stop], "strict", stop == end)[1]
 
 
 def num_bytes(strings: bytes, *, long_escapes: bool = True) -> int:

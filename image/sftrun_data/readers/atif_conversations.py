@@ -51,11 +51,12 @@ def paths_of(place: Place) -> list[Path]:
 def conversations(place: Place, *, reader: Reader) -> Iterator[Conversation | RawConversation]:
     """Yields the trajectory of a place and its continuations, then those of its sub-agents: embedded, or in
     files beside it. Raises LeftOut for the first; others that cannot be read are passed over with a note."""
-    data = place.read(path_of(place))
+    main = path_of(place)
+    data = place.read(main)
     if raw := raw_atif.parse(data):
         frame = Conversation(
             instance=place.instance,
-            provenance=place.provenance(path_of(place), reader=reader, part=0),
+            provenance=place.provenance(main, reader=reader, part=0),
             turns=(),
             tools=raw.tools,
             agent=raw.agent or reader.scaffold,
