@@ -20,6 +20,7 @@ MAX_TRAJECTORY_BYTES = 512 * 1024 * 1024
 """The most that one trajectory's document may take: it is held in memory as a whole."""
 MAX_METADATA_BYTES = 64 * 1024 * 1024
 """Likewise for the files around it (`result.json`, `config.json`)."""
+_MORE_BYTES = 64 * 1024
 
 
 def require(path: Path, *, field: str) -> Path:
@@ -186,10 +187,12 @@ def _read(path: Path, limit: int) -> bytes:
             raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name} is no regular file")
         if status.st_size > limit:
             raise LeftOut(Reason.TOO_LARGE, f"{path.name} has {status.st_size} bytes, the most is {limit}")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            # Asked for the limit, it would map that much memory first; a file may grow while it is read.
-            data = file.read(min(status.st_size + 1, limit))
-            return data if len(data) <= status.st_size else data + file.read(limit - len(data))
+        # Memory is asked for as much as is read for: not for the limit. A file may grow while it is read.
+        pieces, left, wanted = [], limit, status.st_size or _MORE_BYTES
+        while piece := os.read(handle, min(wanted, left)):
+            pieces.append(piece)
+            left, wanted = left - len(piece), _MORE_BYTES
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except OSError as error:
         raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error.strerror}") from error
     finally:

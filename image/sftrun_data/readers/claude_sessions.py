@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import stringzilla
+
 from sftrun_data import jsons
 from sftrun_data.conversations import Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
@@ -61,9 +63,9 @@ def session_files(place: Place) -> list[Path]:
 
 def is_session(head: bytes) -> bool:
     """Whether a file begins like a session of Claude Code."""
-    return bool(
-        _EVENT.search(head) and _SHAPE.search(head) and b'"message"' in head and b'"parts"' not in head
-    )
+    if b'"message"' not in head or stringzilla.find(head, b'"parts"') >= 0:
+        return False
+    return bool(_EVENT.search(head) and _SHAPE.search(head))
 
 
 def histories(place: Place) -> Iterator[tuple[Path, Session]]:

@@ -48,7 +48,7 @@ class GeminiCLI:
         parts."""
         heads = (place.head(path) for path in self.inputs(place) if path.suffix in (".json", ".jsonl"))
         return any(
-            _MESSAGE.search(head) and _SESSION.search(head) and b'"message"' not in head for head in heads
+            b'"message"' not in head and _MESSAGE.search(head) and _SESSION.search(head) for head in heads
         )
 
     def read(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import stringzilla
+
 from sftrun_data import jsons
 from sftrun_data.conversations import Conversation, Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
@@ -36,7 +38,10 @@ class QwenCode:
     def claims(self, place: Place) -> bool:
         """Whether the place holds chats of it."""
         heads = (place.head(path) for path in self.inputs(place) if path.suffix == ".jsonl")
-        return any(_EVENT.search(head) and b'"parts"' in head and b'"message"' in head for head in heads)
+        return any(
+            stringzilla.find(head, b'"parts"') >= 0 and b'"message"' in head and _EVENT.search(head)
+            for head in heads
+        )
 
     def read(
         self,
