@@ -34,7 +34,7 @@ class Arguments:
 
     def written(self, arguments: Mapping[str, Raw]) -> bytes:
         """Returns arguments as `jsons.dumps` writes them. Raises Unusual, ValueError for what is no JSON."""
-        pieces = []
+        pieces = [b"{"]
         for key, raw in arguments.items():
             value = bytes(raw)
             if value[:1] == b'"':
@@ -42,8 +42,9 @@ class Arguments:
                     value = self.spelling.string(raw)
             elif not _AS_IT_STANDS.fullmatch(value):
                 value = self._rewritten(value)
-            pieces.append((self._keys.get(key) or self._key(key)) + value)
-        return b"{" + b", ".join(pieces) + b"}"
+            pieces += (self._keys.get(key) or self._key(key), value, b", ")
+        pieces[-1] = b"}" if arguments else b"{}"
+        return b"".join(pieces)
 
     def _key(self, key: str) -> bytes:
         if not self.spelling.is_ours:

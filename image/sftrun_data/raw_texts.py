@@ -154,8 +154,11 @@ class Markers:
     def of(cls, texts: Iterable[str]) -> Markers | None:
         """Returns what finds the texts, None if some of them cannot be found so."""
         wanted = sorted({text for text in texts if text})
-        if not all(map(_SEARCHED_AS_THEY_ARE.fullmatch, wanted)):
-            return None
+        return cls.exactly(wanted) if all(map(_SEARCHED_AS_THEY_ARE.fullmatch, wanted)) else None
+
+    @classmethod
+    def exactly(cls, wanted: Sequence[str]) -> Markers:
+        """Returns what finds sorted texts that can be found so."""
         groups = [list(alike) for _, alike in groupby(wanted, key=itemgetter(slice(2)))]
         beginning = _common_beginning(wanted[0], wanted[-1]) if wanted else ""
         return cls(beginning.encode()[:1], tuple(map(_Alike.of, groups)))

@@ -19,13 +19,13 @@ from msgspec import Raw, Struct
 
 from sftrun_data.raw_arguments import Arguments
 from sftrun_data.raw_conversations import RawCall, RawTurn
-from sftrun_data.raw_texts import EMPTY, UNREADABLE, Spelling, Unusual
+from sftrun_data.raw_texts import EMPTY, UNREADABLE, Markers, Spelling, Unusual
 
 MOST_BYTES = 64 * 1024 * 1024
 """Larger files are read line by line: they are not held in memory."""
 _SYNTHETIC = "<synthetic>"
 _SPEAKERS = frozenset({"user", "assistant"})
-_REFUSED = b"<tool_use_error>"
+_REFUSALS = Markers.exactly(["<tool_use_error>"])
 _TEXTS = frozenset({"output_text", "refusal", "image", "image_url", "audio", "input_audio"})
 """Blocks of which more is said than their text."""
 _FURTHEST_PARENT = 1000
@@ -210,7 +210,7 @@ class _Reading:
         if not self.numbers or (len(times) == len(self.times) and times != sorted(times)):
             raise Unusual
         searched = (data, *self.spelling.respelt)
-        if any(stringzilla.find(part, _REFUSED) >= 0 for part in searched):
+        if any(map(_REFUSALS.are_in, searched)):
             raise Unusual
         return RawSession(
             turns=tuple(self.turns),
@@ -238,16 +238,21 @@ class _Reading:
         calls: tuple[RawCall, ...] = ()
         if not isinstance(content, list):
             text, content = self._spelt(content), []
+        is_ours = self.spelling.is_ours
         for block in content:
             kind = block.type
-            if kind == "text":
-                piece = self._text(block.text)
+            if kind == "tool_use":
+                calls += (self._call(block),)
+            elif kind == "text":
+                piece = bytes(block.text)
+                if not is_ours or piece[:1] != b'"':
+                    piece = self._text(block.text)
                 text = piece if text is EMPTY else self._joined(text, piece)
             elif kind == "thinking":
-                piece = self.spelling.string(block.thinking)
+                piece = bytes(block.thinking)
+                if not is_ours or piece[:1] != b'"':
+                    piece = self.spelling.string(block.thinking)
                 reasoning = piece if reasoning is EMPTY else _lines((reasoning, piece))
-            elif kind == "tool_use":
-                calls += (self._call(block),)
             elif kind in _TEXTS:
                 raise Unusual
         known = self._position.get(message.id) if message.id else None
