@@ -24,7 +24,7 @@ from sftrun_data.requests import ConversionRequest, SourceRequest
 RECORD_VERSION = 1
 """Raised whenever equal input and options would give other records than before."""
 
-_BLOCK_BYTES = 1024 * 1024
+_BLOCK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ folder, may not be read or is too large becomes the reason of the one trajectory
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -113,12 +112,20 @@ def confine(path: Path, *, root: Path) -> Path:
 def _real(path: Path, *, strict: bool = False) -> str:
     """Returns what `realpath` does: what the system says, where it can, is a fifth of the work."""
     if hasattr(os, "O_PATH"):
-        with contextlib.suppress(OSError):
+        try:
             handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            try:
-                return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - hot: some times a file
-            finally:
-                os.close(handle)
+        except FileNotFoundError:
+            if strict:
+                raise
+            return os.path.realpath(path)
+        except OSError:
+            return os.path.realpath(path, strict=strict)
+        try:
+            return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - hot: some times a file
+        except OSError:
+            pass  # no such folder here
+        finally:
+            os.close(handle)
     return os.path.realpath(path, strict=strict)
 
 

@@ -183,9 +183,15 @@ class Messages:
         if text == EMPTY == reasoning:
             self.lf += (_LF_FUNCTION_TEXT, name.lf, arguments, b'}"')
             return
-        self._say(text, reasoning)
         behind = name.lf_behind_thought if text == EMPTY else name.lf_behind_text
-        self.lf += (behind, arguments, self._lf_call_end)
+        if reasoning == EMPTY:
+            self.lf += (_LF_FUNCTION_TEXT, text[1:-1], behind, arguments, self._lf_call_end)
+            return
+        opening, closing = self.marks.thought
+        self.lf += (
+            *(_LF_FUNCTION_TEXT, opening, reasoning[1:-1], closing, text[1:-1]),
+            *(behind, arguments, self._lf_call_end),
+        )
 
     def _act_at_once(self, turn: RawTurn, calls: tuple[RawCall, ...]) -> None:
         """Takes an answer with several calls."""

@@ -91,11 +91,13 @@ def _record(conversation: RawConversation, style: _Style, system: str) -> RawRec
     frame, cleaner = conversation.frame, Literals(style.family)
     definitions = tools.for_template(frame.tools, tool_format=style.family.tool_format)
     lf_tools = jsons.dumps(definitions) if definitions else ""
-    if style.markers.are_in(orjson.dumps(lf_tools)):
+    tools_spelt = orjson.dumps(lf_tools)
+    if style.markers.are_in(tools_spelt):
         lf_tools = cleaner.heard(lf_tools)
+        tools_spelt = orjson.dumps(lf_tools)
     lf_system = cleaner.heard(prompt)
     before = b'{"id":%b,"messages":[' % orjson.dumps(frame.provenance.id)
-    behind = b'}],"system":%b,"tools":%b}\n' % (orjson.dumps(lf_system), orjson.dumps(lf_tools))
+    behind = b'}],"system":%b,"tools":%b}\n' % (orjson.dumps(lf_system), tools_spelt)
     written.lf[0] = written.lf[0].removeprefix(BEFORE_FIRST)
     lf = b"".join((before, *written.lf, behind))
     around = raw_texts.num_bytes(before) + raw_texts.num_bytes(behind) + written.lf_around - len(BEFORE_FIRST)
