@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from sftrun_data import digests
 from sftrun_data.digests import ContentDigest, Inputs
@@ -22,6 +21,9 @@ from sftrun_data.pools import Task
 
 _BYTES_A_TASK = 8 * 1024 * 1024
 _FILES_A_TASK = 512
+_MOST_KNOWN = 10_000
+File = tuple[str, str]
+"""Its path, and its name within the source."""
 
 
 @dataclass(slots=True)
@@ -30,6 +32,8 @@ class Contents:
 
     sources: tuple[Opened, ...]
     inputs: tuple[Inputs, ...]
+    known: tuple[list[File] | None, ...]
+    """The files of each source, where they are few: they need not be looked for again to be read."""
     complete: bool = False
     """Whether all contents have been read."""
     _digests: list[ContentDigest] = field(default_factory=list)
@@ -38,7 +42,9 @@ class Contents:
     def look(cls, sources: Iterable[Opened]) -> Contents:
         """Returns how the sources' files lie there."""
         opened = tuple(sources)
-        return cls(opened, tuple(digests.inputs_of(item.source.inputs()) for item in opened))
+        known = [_Known(item.source.inputs()) for item in opened]
+        inputs = tuple(map(digests.inputs_of, known))
+        return cls(opened, inputs, tuple(item.files for item in known))
 
     @property
     def num_bytes(self) -> int:
@@ -71,7 +77,7 @@ class Contents:
         assert number == len(self._digests), "sources are read in their order, and once"
         digest = ContentDigest()
         self._digests.append(digest)
-        for batch in _batches(self.sources[number].source.inputs()):
+        for batch in _batches(self.known[number] or self.sources[number].source.inputs()):
             names, paths = [name for _, name in batch], [path for path, _ in batch]
             yield Task(work=partial(digests.contents_of, paths), take=partial(digest.add, names))
         self.complete = len(self._digests) == len(self.sources)
@@ -82,9 +88,25 @@ class Contents:
         return min(max(1, _BYTES_A_TASK * total // max(1, 2 * size)), 64) if total else 16
 
 
-def _batches(files: Iterable[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]:
+class _Known:
+    """Files, which are known afterwards if they are few."""
+
+    def __init__(self, files: Iterable[File]) -> None:
+        self._files = files
+        self.files: list[File] | None = []
+
+    def __iter__(self) -> Iterator[File]:
+        for file in self._files:
+            if self.files is not None:
+                self.files.append(file)
+                if len(self.files) > _MOST_KNOWN:
+                    self.files = None
+            yield file
+
+
+def _batches(files: Iterable[File]) -> Iterator[list[File]]:
     """Yields files in groups of a few megabytes."""
-    batch: list[tuple[Path, str]] = []
+    batch: list[File] = []
     size = 0
     for path, name in files:
         batch.append((path, name))

@@ -189,9 +189,10 @@ def _publish(
         )
         for number, validation in counts
     }
+    paths = {key: layout.lf_path(name) for key, name in names.items()}
     draft.publish(
         im_path=layout.im_path,
-        lf_path_of=lambda entry: None if entry in over else layout.lf_path(names[dataset_of(entry)]),
+        lf_path_of=lambda entry: None if entry in over else paths[dataset_of(entry)],
     )
     result = ConversionResult(
         digest=layout.digest,
@@ -199,7 +200,7 @@ def _publish(
             LFDataset(
                 name=names[key],
                 source=opened.sources[key[0]].request.name,
-                path=str(layout.lf_path(names[key])),
+                path=str(paths[key]),
                 num_samples=count,
                 split="validation" if key[1] else "train",
                 weight=opened.sources[key[0]].request.weight,

@@ -24,7 +24,7 @@ from sftrun_data.requests import ConversionRequest, SourceRequest
 RECORD_VERSION = 1
 """Raised whenever equal input and options would give other records than before."""
 
-_BLOCK_BYTES = 1024 * 1024
+_BLOCK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Inputs:
     num_bytes: int
 
 
-def inputs_of(files_and_names: Iterable[tuple[Path, str]]) -> Inputs:
+def inputs_of(files_and_names: Iterable[tuple[str, str]]) -> Inputs:
     """Returns how the files of a source lie there."""
     names, stats = hashlib.sha256(), hashlib.sha256()
     num_files = num_bytes = 0
@@ -58,13 +58,13 @@ def inputs_of(files_and_names: Iterable[tuple[Path, str]]) -> Inputs:
     return Inputs(names=names.hexdigest(), stats=stats.hexdigest(), num_files=num_files, num_bytes=num_bytes)
 
 
-def content_of(path: Path) -> str:
+def content_of(path: str | Path) -> str:
     """Returns a digest of a file's content, or of its absence. Never raises: what cannot be read becomes its
     trajectory's reason."""
     try:
         if not files.is_file(path):  # a pipe would never end
             return "no file"
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hot: once a file of the job
             digest = xxhash.xxh3_128()
             buffer = bytearray(min(_BLOCK_BYTES, os.fstat(file.fileno()).st_size + 1))
             view = memoryview(buffer)
@@ -75,7 +75,7 @@ def content_of(path: Path) -> str:
         return f"unread {type(error).__name__}"
 
 
-def contents_of(paths: Iterable[Path]) -> Iterator[list[str]]:
+def contents_of(paths: Iterable[str]) -> Iterator[list[str]]:
     """Yields the digests of several files: work for a pool."""
     yield [content_of(path) for path in paths]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sftrun_data.errors import EmptyJob, MissingJobFolder, UnreadableSource
@@ -19,6 +19,7 @@ MAX_TRAJECTORY_BYTES = 512 * 1024 * 1024
 """The most that one trajectory's document may take: it is held in memory as a whole."""
 MAX_METADATA_BYTES = 64 * 1024 * 1024
 """Likewise for the files around it (`result.json`, `config.json`)."""
+_MORE_BYTES = 64 * 1024
 
 
 def require(path: Path, *, field: str) -> Path:
@@ -77,7 +78,7 @@ def is_dir(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def is_file(path: Path) -> bool:
+def is_file(path: str | Path) -> bool:
     """Whether a regular file is there. Never raises."""
     return os.path.isfile(path)  # noqa: PTH113
 
@@ -96,39 +97,83 @@ def trouble_with(folder: Path, *, root: Path) -> LeftOut | None:
 def confine(path: Path, *, root: Path) -> Path:
     """Returns the real path of a file inside `root`. Raises LeftOut."""
     try:
-        real = os.path.realpath(path, strict=True)
+        real = _real(path, strict=True)
     except FileNotFoundError:
         reason = Reason.UNREADABLE_FILE if path.is_symlink() else Reason.NO_TRAJECTORY
         raise LeftOut(reason, f"{path.name} is not there") from None
     except (OSError, RuntimeError) as error:
         raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error}") from error
-    inside = os.path.realpath(root)
+    inside = _real(root)
     if real != inside and not real.startswith(inside.rstrip(os.sep) + os.sep):
         raise LeftOut(Reason.SYMLINK_OUTSIDE, f"{path.name} leads to {real}")
-    return Path(real)
+    return path if real == str(path) else Path(real)
 
 
-def walk(folder: Path, *, depth: int = 8) -> Iterator[Path]:
+def _real(path: Path, *, strict: bool = False) -> str:
+    """Returns what `realpath` does: what the system says, where it can, is a fifth of the work."""
+    if hasattr(os, "O_PATH"):
+        try:
+            handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if strict:
+                raise
+            return os.path.realpath(path)
+        except OSError:
+            return os.path.realpath(path, strict=strict)
+        try:
+            return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - hot: some times a file
+        except OSError:
+            pass  # no such folder here
+        finally:
+            os.close(handle)
+    return os.path.realpath(path, strict=strict)
+
+
+class Listings:
+    """Folders as they were when they were first listed, for many looks at the same ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[tuple[str, Path | None]]] = {}
+
+    def of(self, folder: str) -> list[tuple[str, Path | None]]:
+        """Returns what a folder holds, sorted by name: folders by their path, and files."""
+        if folder not in self._known:
+            self._known[folder] = list(_listed(folder))
+        return self._known[folder]
+
+
+def walk(folder: str | Path, *, depth: int = 8, listings: Listings | None = None) -> Iterator[Path]:
     """Yields the files under a folder in a fixed order, following no link to a folder, at most `depth`
     levels down."""
+    return _walk(str(folder), depth, (listings or Listings()).of)
+
+
+def _walk(folder: str, depth: int, listed: Callable[[str], list[tuple[str, Path | None]]]) -> Iterator[Path]:
+    for path, file in listed(folder):
+        if file is not None:
+            yield file
+        elif depth > 1:
+            yield from _walk(path, depth - 1, listed)
+
+
+def _listed(folder: str) -> Iterator[tuple[str, Path | None]]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if depth > 1:
-                yield from walk(Path(entry.path), depth=depth - 1)
-        else:
-            yield Path(entry.path)
+        yield entry.path, None if entry.is_dir(follow_symlinks=False) else Path(entry.path)
 
 
-def relative(path: Path, *, root: Path) -> str:
+def relative(path: str | Path, *, root: Path) -> str:
     """Returns how a file is named in records and messages."""
+    name, above = str(path), f"{root}{os.sep}"
+    if name.startswith(above):
+        return name[len(above) :]
     try:
-        return path.relative_to(root).as_posix()
+        return Path(path).relative_to(root).as_posix()
     except ValueError:
-        return path.name
+        return Path(path).name
 
 
 def nothing_in(path: Path, *, field: str) -> EmptyJob:
@@ -149,8 +194,12 @@ def _read(path: Path, limit: int) -> bytes:
             raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name} is no regular file")
         if status.st_size > limit:
             raise LeftOut(Reason.TOO_LARGE, f"{path.name} has {status.st_size} bytes, the most is {limit}")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(limit)
+        # Memory is asked for as much as is read for: not for the limit. A file may grow while it is read.
+        pieces, left, wanted = [], limit, status.st_size or _MORE_BYTES
+        while piece := os.read(handle, min(wanted, left)):
+            pieces.append(piece)
+            left, wanted = left - len(piece), _MORE_BYTES
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except OSError as error:
         raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error.strerror}") from error
     finally:

@@ -8,14 +8,16 @@ stands first, empty if there was none; missing call ids are made up. `_provenanc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from sftrun_data import jsons
-from sftrun_data.conversations import Conversation, ToolCall, Turn
+from sftrun_data.conversations import Conversation, Provenance, ToolCall, Turn
 from sftrun_data.scores import Score
 
 VERSION = "2.0.0"
+_PARTS = tuple(part.name for part in fields(Score))
+_OF_PROVENANCE = tuple(item.name for item in fields(Provenance) if item.name != "turn")
 
 
 def record_of(conversation: Conversation, *, score: Score) -> dict[str, Any]:
@@ -46,7 +48,8 @@ def head_of(conversation: Conversation, *, score: Score, rounds: int, acts: bool
             "unique_info": {
                 "_instance_id": conversation.instance,
                 "_agent_type": conversation.agent,
-                "_score": {"composite_score": score.composite} | asdict(score),
+                "_score": {"composite_score": score.composite}
+                | {part: getattr(score, part) for part in _PARTS},
                 "_gen_params": {},
                 "_usage": {},
                 "_instance_metadata": dict(conversation.metadata) | {"rewards": dict(conversation.rewards)},
@@ -57,11 +60,13 @@ def head_of(conversation: Conversation, *, score: Score, rounds: int, acts: bool
     }
 
 
+def _parts(score: Score) -> dict[str, float]:
+    return {part: getattr(score, part) for part in _PARTS}
+
+
 def _provenance(conversation: Conversation) -> dict[str, Any]:
     """A neutral record is a whole conversation's: which answer a sample trains is not its matter."""
-    provenance = asdict(conversation.provenance)
-    del provenance["turn"]
-    return provenance
+    return {name: getattr(conversation.provenance, name) for name in _OF_PROVENANCE}
 
 
 def _preference(conversation: Conversation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import orjson
 import xxhash
 
 from sftrun_data import (
+    allocations,
     checks,
     figures,
     im_records,
@@ -73,6 +74,7 @@ def outcome_of(unit: Unit, recipe: Recipe) -> Outcome:
 def outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
     """Yields what becomes of trajectories, in pieces of a few megabytes: one of them may give many
     records."""
+    allocations.keep_large_blocks()
     piece: list[Item] = []
     size = 0
     for unit in units:

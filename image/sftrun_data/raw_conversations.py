@@ -7,8 +7,8 @@ needs more asks for the `whole` conversation.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 import orjson
@@ -21,7 +21,8 @@ class RawCall(msgspec.Struct, gc=False):
     """A call of a tool; `id` is a string of JSON."""
 
     name: str
-    arguments: dict[str, Any]
+    arguments: bytes
+    """An object of JSON, as `jsons.dumps` writes it."""
     id: bytes = EMPTY
 
 
@@ -45,6 +46,8 @@ class RawConversation:
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
     """Where every text of the turns stands, spelt as records spell it: what is not in here is in none."""
+    long_escapes: bool = True
+    """Whether there may be control characters in a text, which are spelt by their number."""
 
     def whole(self) -> Conversation:
         """Returns the conversation with its texts as strings."""
@@ -62,8 +65,13 @@ def _turn(raw: RawTurn) -> Turn:
         text=orjson.loads(raw.text),
         reasoning=orjson.loads(raw.reasoning),
         calls=tuple(
-            ToolCall(name=call.name, arguments=call.arguments, id=orjson.loads(call.id)) for call in raw.calls
+            ToolCall(name=call.name, arguments=json.loads(call.arguments), id=orjson.loads(call.id))
+            for call in raw.calls
         ),
         call_id=orjson.loads(raw.call_id),
         is_error=raw.is_error,
     )
+
+
+def _call(raw: RawCall) -> ToolCall:
+    return ToolCall(name=raw.name, arguments=json.loads(raw.arguments), id=orjson.loads(raw.id))

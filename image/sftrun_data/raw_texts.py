@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, takewhile
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -17,6 +19,7 @@ import orjson
 import stringzilla
 from msgspec import Raw
 
+_ONE_FOR_A_BACKSLASH = bytes(byte == ord("\\") for byte in range(256))
 _LONG_ESCAPES = re.compile(rb"\\[\\u]")
 """And a backslash that is one itself, so that what stands behind it is not taken for one."""
 
@@ -34,6 +37,8 @@ _AT_ONCE = 64 * 1024
 _OTHER_SPELLINGS = (b"\\u", b"\\/")
 """Stand in every string that a record spells in another way (and behind some backslashes, which does no
 harm)."""
+_FEW = 8
+"""Texts that are looked for one by one, each at the speed of memory, sooner than all at once."""
 _SEARCHED_AS_THEY_ARE = re.compile(r'[^\x00-\x20"\\nrtbfu/][^\x00-\x1f"\\]*')
 """What looks the same within a string and within its JSON, and cannot begin with a part of an escape."""
 
@@ -71,60 +76,99 @@ class Spelling:
         self.respelt.append(orjson.dumps(orjson.loads(string)))
         return self.respelt[-1]
 
+    def two_strings(self, one: Raw, another: Raw) -> tuple[bytes, bytes]:
+        """Returns two strings at once. Raises as `string` does."""
+        first, second = bytes(one), bytes(another)
+        if self.is_ours and first[:1] == b'"' == second[:1]:
+            return first, second
+        return self.string(one), self.string(another)
+
     def take_value(self, value: Any) -> None:
         """Takes the strings in a value that is not left as JSON."""
         self.respelt.append(orjson.dumps(value))
 
 
+def within_strings(texts: Sequence[bytes]) -> list[bytes]:
+    """Returns how texts in UTF-8 without control characters are spelt within strings of JSON."""
+    # All at once: each step is one call, however many there are.
+    joined = b"\n".join(texts).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return joined.split(b"\n") if texts else []
+
+
 def check_utf8(data: bytes) -> None:
     """Raises UnicodeDecodeError for bytes that are not UTF-8."""
+    if data.isascii():
+        return
     view, at, end = memoryview(data), 0, len(data)
     while at < end:
         stop = min(at + _AT_ONCE, end)
         at += codecs.utf_8_decode(view[at:stop], "strict", stop == end)[1]
 
 
-def num_bytes(strings: bytes) -> int:
+def num_bytes(strings: bytes, *, long_escapes: bool = True) -> int:
     """Returns how many bytes of UTF-8 the content of strings takes that are spelt as records spell them; what
-    stands around them is counted as it is."""
-    count = stringzilla.count  # several times as fast as that of `bytes`
-    length: int = len(strings) - count(strings, b"\\") + count(strings, b"\\\\")
-    if stringzilla.find(strings, b"\\u") < 0:
+    stands around them is counted as it is. `long_escapes` says whether there may be any."""
+    # Each at the speed of memory, where `bytes.count` stops at every one.
+    num_backslashes = stringzilla.bytesum(stringzilla.translate(strings, _ONE_FOR_A_BACKSLASH))
+    length: int = len(strings) - num_backslashes + stringzilla.count(strings, b"\\\\")
+    if not long_escapes or stringzilla.find(strings, b"\\u") < 0:
         return length
     # A control character is one byte, written as six; one of them is gone already.
     return length - 4 * _LONG_ESCAPES.findall(strings).count(b"\\u")
 
 
 @dataclass(frozen=True, slots=True)
+class _Alike:
+    """Texts that begin alike: where their beginning is not, none of them is."""
+
+    beginning: bytes
+    texts: tuple[bytes, ...]
+    any_of_many: re.Pattern[bytes] | None
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> _Alike:
+        """Of sorted texts."""
+        spelt = tuple(text.encode() for text in texts)
+        many = re.compile(b"|".join(map(re.escape, spelt))) if len(spelt) > _FEW else None
+        return cls(_common_beginning(texts[0], texts[-1]).encode(), spelt, many)
+
+    def are_in(self, data: bytes, start: int) -> bool:
+        """Whether one of them stands in the data behind a place."""
+        at = stringzilla.find(data, self.beginning, start)
+        if at < 0:
+            return False
+        if self.any_of_many:
+            return self.any_of_many.search(data, at) is not None
+        return any(stringzilla.find(data, text, at) >= 0 for text in self.texts)
+
+
+@dataclass(frozen=True, slots=True)
 class Markers:
     """Finds any of several texts in strings that are spelt as records spell them."""
 
-    alone: tuple[bytes, ...]
-    patterns: tuple[re.Pattern[bytes], ...]
+    beginning: bytes
+    """The first byte of all of them, if they have it in common: mostly a bracket."""
+    groups: tuple[_Alike, ...]
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Markers | None:
         """Returns what finds the texts, None if some of them cannot be found so."""
-        wanted = sorted({text for text in texts if text}, key=lambda text: (-len(text), text))
-        if not all(map(_SEARCHED_AS_THEY_ARE.fullmatch, wanted)):
-            return None
-        alike: dict[str, list[str]] = {}
-        for text in wanted:
-            alike.setdefault(text[0], []).append(text)
-        # A pattern that can only begin with one character is looked for at the speed of memory.
-        return cls(
-            alone=tuple(group[0].encode() for group in alike.values() if len(group) == 1),
-            patterns=tuple(
-                re.compile(
-                    f"{re.escape(first)}(?:{'|'.join(re.escape(text[1:]) for text in group)})".encode()
-                )
-                for first, group in alike.items()
-                if len(group) > 1
-            ),
-        )
+        wanted = sorted({text for text in texts if text})
+        return cls.exactly(wanted) if all(map(_SEARCHED_AS_THEY_ARE.fullmatch, wanted)) else None
+
+    @classmethod
+    def exactly(cls, wanted: Sequence[str]) -> Markers:
+        """Returns what finds sorted texts that can be found so."""
+        groups = [list(alike) for _, alike in groupby(wanted, key=itemgetter(slice(2)))]
+        beginning = _common_beginning(wanted[0], wanted[-1]) if wanted else ""
+        return cls(beginning.encode()[:1], tuple(map(_Alike.of, groups)))
 
     def are_in(self, data: bytes) -> bool:
         """Whether one of them stands in the data."""
-        return any(text in data for text in self.alone) or any(
-            pattern.search(data) for pattern in self.patterns
-        )
+        at = data.find(self.beginning)
+        return at >= 0 and any(group.are_in(data, at) for group in self.groups)
+
+
+def _common_beginning(first: str, last: str) -> str:
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(character for character, _ in same)

@@ -71,10 +71,10 @@ class RowSource:
         """Rows are known when they are read; a limit is applied to the kept ones at the end."""
         return False
 
-    def inputs(self) -> Iterator[tuple[Path, str]]:
+    def inputs(self) -> Iterator[tuple[str, str]]:
         """Yields the files."""
         for path in self.paths:
-            yield path, files.relative(path, root=self.root)
+            yield str(path), files.relative(path, root=self.root)
 
     def units(self, *, seed: int) -> Iterator[Unit]:  # noqa: ARG002 - the order of rows is the files'
         """Yields the rows in the order of the files."""

@@ -337,8 +337,8 @@ def test_the_first_record_is_written_before_the_last_log_is_read(
     seen: list[int] = []
     content_of, lines = digests.content_of, Place.long_lines
 
-    def watched(path: Path) -> str:
-        read.append(path.parts[-3])
+    def watched(path: str) -> str:
+        read.append(Path(path).parts[-3])
         return content_of(path)
 
     def watched_lines(place: Place, path: Path) -> Any:

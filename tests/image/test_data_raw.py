@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -194,9 +195,48 @@ def test_sessions(lines: Any, ascii_only: bool, template: str, options: Conversi
     same_both_ways("session", data, template, options)
 
 
+@given(
+    sessions(), st.lists(st.sampled_from((*[b"\n"] * 9, b"\r\n", b"\n\n", b"\n \n", b" ", b"")), max_size=20)
+)
+@relaxed
+def test_lines_end_where_they_end(lines: Any, ends: list[bytes]) -> None:
+    """Values of JSON behind one another are lines only where each has its own."""
+    spelt_lines = [spelt(line, ascii_only=False) for line in lines]
+    data = b"".join(line + end for line, end in zip_longest(spelt_lines, ends, fillvalue=b"\n"))
+    same_both_ways("session", data, "qwen3", ConversionOptions())
+
+
+def test_an_object_over_two_lines_is_none() -> None:
+    """As many lines as objects, each between braces: and still one line holds two, and another none."""
+    said = {"type": "user", "message": {"role": "user", "content": "Q"}}
+    answer = {"type": "assistant", "message": {"id": "m", "content": [{"type": "text", "text": "A"}]}}
+    first, second = (spelt(line, ascii_only=False) for line in (said, answer))
+    for data in (first + second[:-1] + b"\n}", first + second.replace(b": {", b":\n{", 1), first + second):
+        same_both_ways("session", data, "qwen3", ConversionOptions())
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        lambda data: data.replace(b'"n": 1', b'"n": -0'),
+        lambda data: data.replace(b'"n": 1', b'"n": 01'),
+        lambda data: data.replace(b'"n": 1', b'"n": 1.0'),
+        lambda data: data.replace(b'"n": 1', b'"n": 1E5'),
+        lambda data: data.replace(b'"n": 1', b'"n": 9223372036854775808'),
+        lambda data: data.replace(b'"n": 1', b'"n": tru'),
+        lambda data: data.replace(b'"n": 1', b'"n": {"a":[1,2.50,"\\u003cthink>"]}'),
+        lambda data: data.replace(b'"n": 1', b'"n": "a\x00b"'),
+        lambda data: data.replace(b'"n": 1', b'"n": "a\nb"'),
+        lambda data: data.replace(b'"n": 1', b'"n": ' + b"[" * 900 + b"]" * 900),
+        lambda data: data.replace(b'"n": 1', b'"n": ' + b"[" * 9000 + b"]" * 9000),
+        lambda data: data.replace(b'"n"', rb'"\u006e"'),
+        lambda data: data.replace(b'"n"', rb'"\u003cthink>"'),
+        lambda data: data.replace(b'"n"', rb'"\u0000"'),
+        lambda data: data.replace(b"hidden", rb"\u0000"),
+        lambda data: data.replace(b"hidden", b"\xed\xa0\x80"),
+        lambda data: data.replace(b"hidden", b"\xc0\xbc"),
+        lambda data: data.replace(b"hidden", b"\xf4\x90\x80\x80"),
+        lambda data: data.replace(b"hidden", b"\xe2\x82"),
         lambda data: data.replace(b"hidden", b"\xff"),
         lambda data: data.replace(b"hidden", rb"\ud83d"),
         lambda data: data.replace(b"hidden", rb"\u003c|im_end|>"),
@@ -255,7 +295,7 @@ def test_escapes_are_counted(texts: list[str]) -> None:
     )
 
 
-@given(st.sets(st.sampled_from(MARKUP) | st.text(max_size=3), max_size=4), TEXT)
+@given(st.sets(st.sampled_from(MARKUP) | st.text("</|thinkx>", max_size=9), max_size=14), TEXT)
 def test_markers_are_found_where_they_are(markers: set[str], text: str) -> None:
     found = Markers.of(markers)
     if found:
@@ -267,3 +307,27 @@ def test_strings_are_spelt_as_records_spell_them(text: str, ascii_only: bool) ->
     document = spelt(text, ascii_only=ascii_only)
     spelling = Spelling.of(document)
     assert spelling.string(Raw(document)) == orjson.dumps(text)
+
+
+@given(
+    st.binary(max_size=6) | st.text(max_size=4).map(str.encode), st.sampled_from((0, 1, 65530, 65533, 65535))
+)
+def test_utf8_is_told_from_what_is_none(data: bytes, before: int) -> None:
+    data = b"{" * before + data
+    assert is_accepted(data) == is_utf8(data)
+
+
+def is_accepted(data: bytes) -> bool:
+    try:
+        raw_texts.check_utf8(data)
+    except ValueError:
+        return False
+    return True
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files
 from sftrun_data.conversations import Conversation, Role, Turn
 from sftrun_data.exclusions import LeftOut, Note
 from sftrun_data.raw_conversations import RawConversation
@@ -45,18 +44,19 @@ def paths_of(place: Place) -> list[Path]:
     main = path_of(place)
     if place.file:
         return [main]
-    beside = [path for path in files.walk(place.folder, depth=1) if _BESIDE.match(path.name)]
+    beside = [path for path in place.walk(depth=1) if _BESIDE.match(path.name)]
     return [main, *(path for path in beside if path != main)]
 
 
 def conversations(place: Place, *, reader: Reader) -> Iterator[Conversation | RawConversation]:
     """Yields the trajectory of a place and its continuations, then those of its sub-agents: embedded, or in
     files beside it. Raises LeftOut for the first; others that cannot be read are passed over with a note."""
-    data = place.read(path_of(place))
+    main = path_of(place)
+    data = place.read(main)
     if raw := raw_atif.parse(data):
         frame = Conversation(
             instance=place.instance,
-            provenance=place.provenance(path_of(place), reader=reader, part=0),
+            provenance=place.provenance(main, reader=reader, part=0),
             turns=(),
             tools=raw.tools,
             agent=raw.agent or reader.scaffold,
@@ -64,7 +64,7 @@ def conversations(place: Place, *, reader: Reader) -> Iterator[Conversation | Ra
             created=raw.created,
             rewards=place.rewards,
         )
-        yield RawConversation(frame, raw.turns, raw.searched)
+        yield RawConversation(frame, raw.turns, raw.searched, raw.long_escapes)
         return
     definitions: dict[str, tuple[Definition, ...]] = {}
     for part, (path, trajectory, notes) in enumerate(_trajectories(place, data)):

@@ -6,6 +6,7 @@ conversations. It raises `LeftOut` for a place whose log cannot be used, and not
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,12 +44,19 @@ class Place:
     """Number and offset of this run's line of `file`, where a file holds a run a line."""
     heads: dict[Path, bytes] | None = field(default=None, compare=False, repr=False)
     """The beginnings of files, once they were read: for as long as readers are asked who knows the place."""
+    listings: files.Listings | None = field(default=None, compare=False, repr=False)
+    """What folders hold, where they need not be listed again."""
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path, *, limit: int | None = None) -> bytes:
         """Returns a file's content, or this run's line of it. Raises LeftOut."""
         if self.line:
             return next((line for *_, line in self._lines_from(path, *self.line)), b"")
-        return files.read(path, root=self.root)
+        return files.read(path, root=self.root, limit=limit)
+
+    def walk(self, inside: str = "", *, depth: int = 8) -> Iterator[Path]:
+        """Yields the files under the folder, or a folder inside, as `files.walk` does."""
+        folder = f"{self.folder}{os.sep}{inside}" if inside else self.folder
+        return files.walk(folder, depth=depth, listings=self.listings)
 
     def document(self, path: Path) -> tuple[Any, set[str]]:
         """Returns the value of a JSON file and what is to be noted of it. Raises LeftOut."""
@@ -114,8 +122,9 @@ class Place:
         return self.heads[path]
 
     def looked_at(self) -> Place:
-        """Returns the place as it is for many looks at the same files: their beginnings are read once."""
-        return replace(self, heads={})
+        """Returns the place as it is for many looks at the same files: their beginnings are read once, their
+        folders listed once."""
+        return replace(self, heads={}, listings=files.Listings())
 
     def _head(self, path: Path) -> bytes:
         try:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files, jsons
+import stringzilla
+
+from sftrun_data import jsons
 from sftrun_data.conversations import Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.readers import chat_messages, raw_claude_sessions
@@ -56,14 +58,14 @@ def session_files(place: Place) -> list[Path]:
     """Returns the session files of a place, those of sub-agents after their session's."""
     if place.file:
         return [place.file]
-    return [path for path in files.walk(place.folder / "sessions") if path.suffix == ".jsonl"]
+    return [path for path in place.walk("sessions") if path.suffix == ".jsonl"]
 
 
 def is_session(head: bytes) -> bool:
     """Whether a file begins like a session of Claude Code."""
-    return bool(
-        _EVENT.search(head) and _SHAPE.search(head) and b'"message"' in head and b'"parts"' not in head
-    )
+    if b'"message"' not in head or stringzilla.find(head, b'"parts"') >= 0:
+        return False
+    return bool(_EVENT.search(head) and _SHAPE.search(head))
 
 
 def histories(place: Place) -> Iterator[tuple[Path, Session]]:
@@ -77,10 +79,8 @@ def histories(place: Place) -> Iterator[tuple[Path, Session]]:
 def _raw_session(place: Place, path: Path) -> Session | None:
     """Returns the history of a session file with nothing unusual in it, its texts left as JSON."""
     try:
-        if files.confine(path, root=place.root).stat().st_size > raw_claude_sessions.MOST_BYTES:
-            return None
-        raw = raw_claude_sessions.parse(place.read(path))
-    except (LeftOut, OSError):
+        raw = raw_claude_sessions.parse(place.read(path, limit=raw_claude_sessions.MOST_BYTES))
+    except LeftOut:
         return None  # reading it the other way says why
     if raw is None:
         return None
@@ -90,7 +90,7 @@ def _raw_session(place: Place, path: Path) -> Session | None:
         created=raw.created,
         lines=raw.lines,
         notes=frozenset(),
-        raw=RawTurns(raw.turns, raw.searched),
+        raw=RawTurns(raw.turns, raw.searched, raw.long_escapes),
     )
 
 

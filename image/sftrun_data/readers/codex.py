@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files, jsons
+from sftrun_data import jsons
 from sftrun_data.conversations import Conversation, ToolCall, Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.formats import values
@@ -166,7 +166,7 @@ class Codex:
         """Returns the rollouts."""
         if place.file:
             return [place.file]
-        found = files.walk(place.folder / "sessions")
+        found = place.walk("sessions")
         return [path for path in found if path.name.startswith("rollout-") and path.suffix == ".jsonl"]
 
     def claims(self, place: Place) -> bool:

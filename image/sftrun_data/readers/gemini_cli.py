@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files, jsons
+from sftrun_data import jsons
 from sftrun_data.conversations import Conversation, Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.formats import values
@@ -39,12 +39,8 @@ class GeminiCLI:
         """Returns the sessions."""
         if place.file:
             return [place.file]
-        own = [
-            path
-            for path in files.walk(place.folder, depth=1)
-            if path.name.startswith("gemini-cli.trajectory")
-        ]
-        inner = [path for name in _FOLDERS for path in files.walk(place.folder / name)]
+        own = [path for path in place.walk(depth=1) if path.name.startswith("gemini-cli.trajectory")]
+        inner = [path for name in _FOLDERS for path in place.walk(name)]
         return [path for path in (*own, *inner) if path.suffix in (".json", ".jsonl")]
 
     def claims(self, place: Place) -> bool:
@@ -52,7 +48,7 @@ class GeminiCLI:
         parts."""
         heads = (place.head(path) for path in self.inputs(place) if path.suffix in (".json", ".jsonl"))
         return any(
-            _MESSAGE.search(head) and _SESSION.search(head) and b'"message"' not in head for head in heads
+            b'"message"' not in head and _MESSAGE.search(head) and _SESSION.search(head) for head in heads
         )
 
     def read(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files
 from sftrun_data.conversations import Conversation
 from sftrun_data.formats import values
 from sftrun_data.readers import chat_messages
@@ -37,7 +36,7 @@ class MiniSWEAgent:
         """Returns the trajectories."""
         if place.file:
             return [place.file]
-        return [path for path in files.walk(place.folder, depth=3) if _is_named_so(path)]
+        return [path for path in place.walk(depth=3) if _is_named_so(path)]
 
     def claims(self, place: Place) -> bool:
         """Whether the place holds a trajectory of it, by name or by its first words."""

@@ -29,8 +29,9 @@ Part = dict[str, Any]
 def session_files(place: Place) -> list[Path]:
     """Returns the log, and what may hold the prompt."""
     log = place.file or place.folder / FILE
-    beside = [path for path in _prompt_files(log) if path.is_relative_to(place.root)]
-    return [log, *beside] if place.head(log) else []
+    if not place.head(log):
+        return []
+    return [log, *(path for path in _prompt_files(log) if path.is_relative_to(place.root))]
 
 
 def is_session(head: bytes) -> bool:

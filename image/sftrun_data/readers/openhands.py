@@ -106,7 +106,7 @@ def is_of_events(head: bytes) -> bool:
 def _sessions(place: Place) -> dict[Path, list[Path]]:
     """Returns the files of events by their folder, sorted by number."""
     found: dict[Path, list[Path]] = {}
-    for path in files.walk(place.folder, depth=6):
+    for path in place.walk(depth=6):
         if path.suffix == ".json" and path.parent.name == "events" and _NUMBERED.match(path.stem):
             found.setdefault(path.parent, []).append(path)
     return {

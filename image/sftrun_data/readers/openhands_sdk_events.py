@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import checks, files, jsons, tools
+from sftrun_data import checks, jsons, tools
 from sftrun_data.conversations import ToolCall, Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.formats import values
@@ -64,7 +64,7 @@ def histories(place: Place) -> Iterator[tuple[Path, Session]]:
 
 def _conversations(place: Place) -> dict[Path, list[Path]]:
     found: dict[Path, list[Path]] = {}
-    for path in files.walk(place.folder, depth=6):
+    for path in place.walk(depth=6):
         if path.name == _LINES:
             found[path] = [path]
         elif path.parent.name == "events" and _FILE.match(path.name):

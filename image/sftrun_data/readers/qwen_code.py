@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files, jsons
+import stringzilla
+
+from sftrun_data import jsons
 from sftrun_data.conversations import Conversation, Turn
 from sftrun_data.exclusions import LeftOut, Note, Reason
 from sftrun_data.formats import values
@@ -31,13 +33,15 @@ class QwenCode:
         """Returns the chats, those of sub-agents included."""
         if place.file:
             return [place.file]
-        folders = [place.folder / name for name in _FOLDERS]
-        return [path for folder in folders for path in files.walk(folder) if path.suffix == ".jsonl"]
+        return [path for name in _FOLDERS for path in place.walk(name) if path.suffix == ".jsonl"]
 
     def claims(self, place: Place) -> bool:
         """Whether the place holds chats of it."""
         heads = (place.head(path) for path in self.inputs(place) if path.suffix == ".jsonl")
-        return any(_EVENT.search(head) and b'"parts"' in head and b'"message"' in head for head in heads)
+        return any(
+            stringzilla.find(head, b'"parts"') >= 0 and b'"message"' in head and _EVENT.search(head)
+            for head in heads
+        )
 
     def read(
         self,

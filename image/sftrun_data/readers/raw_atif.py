@@ -6,6 +6,7 @@ way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,19 +15,22 @@ import orjson
 from msgspec import Raw, Struct
 
 from sftrun_data import jsons, tools
+from sftrun_data.raw_arguments import Arguments
 from sftrun_data.raw_conversations import RawCall, RawTurn
 from sftrun_data.raw_texts import EMPTY, UNREADABLE, Spelling, Unusual
+
+_NOTHING = Raw(EMPTY)
 
 
 class _Call(Struct, gc=False):
     function_name: str
-    arguments: dict[str, Any] = {}
-    tool_call_id: Raw = Raw()
+    arguments: dict[str, Raw] = {}
+    tool_call_id: Raw = _NOTHING
 
 
 class _Result(Struct, gc=False):
-    content: Raw = Raw()
-    source_call_id: Raw = Raw()
+    content: Raw = _NOTHING
+    source_call_id: Raw = _NOTHING
     subagent_trajectory_ref: list[Raw] | None = None
 
 
@@ -36,8 +40,8 @@ class _Observation(Struct, gc=False):
 
 class _Step(Struct, gc=False):
     source: Literal["system", "user", "agent"]
-    message: Raw = Raw()
-    reasoning_content: Raw = Raw()
+    message: Raw = _NOTHING
+    reasoning_content: Raw = _NOTHING
     tool_calls: list[_Call] | None = None
     observation: _Observation | None = None
     timestamp: Raw = Raw()
@@ -64,6 +68,7 @@ class RawTrajectory:
     tools: tuple[dict[str, Any], ...]
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
+    long_escapes: bool
 
 
 def parse(data: bytes) -> RawTrajectory | None:
@@ -90,40 +95,42 @@ def _parse(data: bytes) -> RawTrajectory:
         model=_text(agent.get("model_name")),
         created=orjson.loads(next(times, EMPTY)),
         tools=tools.normalised(definitions if isinstance(definitions, list) else ()),
-        turns=tuple([turn for step in steps for turn in _turns(step, spelling)]),
+        turns=tuple(_turns(steps, spelling)),
         searched=(data, *spelling.respelt),
+        long_escapes=not spelling.is_ours,
     )
 
 
-def _turns(step: _Step, spelling: Spelling) -> list[RawTurn]:
-    string = spelling.string
-    text = string(step.message)
-    calls = tuple([_call(call, spelling) for call in step.tool_calls]) if step.tool_calls else ()
-    results = (step.observation.results if step.observation else None) or ()
-    if step.source != "agent":
+def _turns(steps: Sequence[_Step], spelling: Spelling) -> list[RawTurn]:
+    strings = spelling.two_strings
+    arguments = Arguments(spelling, long_numbers=True).written
+    turns: list[RawTurn] = []
+    for step in steps:
+        text, reasoning = strings(step.message, step.reasoning_content)
+        results = (step.observation.results if step.observation else None) or ()
+        if step.source != "agent":
+            turns.append(RawTurn(step.source, text))
+            for result in results:
+                spelling.string(result.content)
+            continue
+        if step.llm_call_count == 0:
+            raise Unusual  # a program made this step
+        calls: tuple[RawCall, ...] = ()
+        for call in step.tool_calls or ():
+            if not call.function_name:
+                raise Unusual
+            name, written = call.function_name, arguments(call.arguments)
+            calls += (RawCall(name, written, spelling.string(call.tool_call_id)),)
+        turns.append(RawTurn("assistant", text, reasoning, calls))
         for result in results:
-            string(result.content)
-        return [RawTurn(step.source, text)]
-    if step.llm_call_count == 0:
-        raise Unusual  # a program made this step
-    turns = [RawTurn("assistant", text, string(step.reasoning_content), calls)]
-    for result in results:
-        if result.subagent_trajectory_ref:
-            raise Unusual
-        if calls:
-            call_id = string(result.source_call_id)
-            turns.append(RawTurn("tool", string(result.content), call_id=call_id))
-        else:
-            turns.append(RawTurn("user", string(result.content)))
+            if result.subagent_trajectory_ref:
+                raise Unusual
+            content, call_id = strings(result.content, result.source_call_id)
+            if calls:
+                turns.append(RawTurn("tool", content, EMPTY, (), call_id))
+            else:
+                turns.append(RawTurn("user", content))
     return turns
-
-
-def _call(call: _Call, spelling: Spelling) -> RawCall:
-    if not call.function_name:
-        raise Unusual
-    if not spelling.is_ours:
-        spelling.take_value(call.arguments)
-    return RawCall(call.function_name, call.arguments, spelling.string(call.tool_call_id))
 
 
 def _text(value: Any) -> str:

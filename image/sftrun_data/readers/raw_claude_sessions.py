@@ -7,43 +7,48 @@ read the other way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
+import orjson
+import stringzilla
 from msgspec import Raw, Struct
 
+from sftrun_data.raw_arguments import Arguments
 from sftrun_data.raw_conversations import RawCall, RawTurn
-from sftrun_data.raw_texts import EMPTY, UNREADABLE, Spelling, Unusual
+from sftrun_data.raw_texts import EMPTY, UNREADABLE, Markers, Spelling, Unusual
 
 MOST_BYTES = 64 * 1024 * 1024
 """Larger files are read line by line: they are not held in memory."""
 _SYNTHETIC = "<synthetic>"
-_REFUSED = b"<tool_use_error>"
+_SPEAKERS = frozenset({"user", "assistant"})
+_REFUSALS = Markers.exactly(["<tool_use_error>"])
 _TEXTS = frozenset({"output_text", "refusal", "image", "image_url", "audio", "input_audio"})
 """Blocks of which more is said than their text."""
-_LARGEST = 2**63
 _FURTHEST_PARENT = 1000
 """Lines without a message that may stand between a prompt and what it goes on from."""
-
-
 Content = TypeVar("Content")
+
+_ABSENT = Raw()
+"""What a line does not hold; one that holds it, be it null, may be read in another way."""
 
 
 class _Block(Struct, gc=False):
     type: str
-    text: Raw = Raw()
-    thinking: Raw = Raw()
-    id: Raw = Raw()
+    text: Raw = _ABSENT
+    thinking: Raw = _ABSENT
+    id: Raw = _ABSENT
     name: str = ""
-    input: dict[str, Any] | None = None
-    function: Raw = Raw()
-    arguments: Raw = Raw()
-    parameters: Raw = Raw()
-    args: Raw = Raw()
-    tool_use_id: Raw = Raw()
-    content: Raw = Raw()
+    input: dict[str, Raw] | None = None
+    function: Raw = _ABSENT
+    arguments: Raw = _ABSENT
+    parameters: Raw = _ABSENT
+    args: Raw = _ABSENT
+    tool_use_id: Raw = _ABSENT
+    content: Raw = _ABSENT
     is_error: bool | None = None
 
 
@@ -52,12 +57,12 @@ class _Message(Struct, Generic[Content], gc=False):
     id: str | None = None
     role: str = ""
     model: str | None = None
-    reasoning_content: Raw = Raw()
-    reasoning: Raw = Raw()
-    thinking: Raw = Raw()
-    thinking_blocks: Raw = Raw()
-    tool_calls: Raw = Raw()
-    function_call: Raw = Raw()
+    reasoning_content: Raw = _ABSENT
+    reasoning: Raw = _ABSENT
+    thinking: Raw = _ABSENT
+    thinking_blocks: Raw = _ABSENT
+    tool_calls: Raw = _ABSENT
+    function_call: Raw = _ABSENT
 
 
 class _Line(Struct, Generic[Content], gc=False):
@@ -70,16 +75,18 @@ class _Line(Struct, Generic[Content], gc=False):
     isSidechain: bool | None = None
     isCompactSummary: bool | None = None
     isApiErrorMessage: bool | None = None
-    loglines: Raw = Raw()
+    loglines: Raw = _ABSENT
 
 
 class _Part(Struct, gc=False):
     type: str
-    text: Raw = Raw()
+    text: Raw = _ABSENT
 
 
-_IN_BLOCKS = msgspec.json.Decoder(_Line[list[_Block]])
-_IN_ONE = msgspec.json.Decoder(_Line[Raw])
+_Usual = list[_Block] | str | None
+_USUAL = msgspec.json.Decoder(_Line[_Usual])
+_ANY = msgspec.json.Decoder(_Line[Raw])
+"""For lines that are told nothing of, whatever they hold."""
 _PARTS = msgspec.json.Decoder(list[_Part])
 
 
@@ -89,6 +96,7 @@ class RawSession:
 
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
+    long_escapes: bool
     model: str
     created: str
     lines: tuple[int, int]
@@ -97,18 +105,51 @@ class RawSession:
 def parse(data: bytes) -> RawSession | None:
     """Returns the history in a session file, None where something of it is unusual."""
     try:
-        reading = _Reading(Spelling.of(data))
-        for number, line in enumerate(data.split(b"\n"), 1):
-            if line and not line.isspace():
-                reading.take(number, line)
+        spelling = Spelling.of(data)
+        reading = _Reading(spelling, Arguments(spelling, long_numbers=False))
+        reading.take(_numbered(data))
         return reading.session(data)
     except (Unusual, *UNREADABLE):
         return None
 
 
+def _numbered(data: bytes) -> Iterable[tuple[int, _Line[_Usual]]]:
+    """Returns the lines that may tell something, with their numbers. Raises Unusual, and what decoding
+    raises."""
+    with suppress(msgspec.ValidationError):
+        lines = _USUAL.decode_lines(data)
+        if _is_a_line_each(len(lines), data):
+            return enumerate(lines, 1)
+    return _one_by_one(data)
+
+
+def _is_a_line_each(num_values: int, data: bytes) -> bool:
+    """Whether objects that were read one behind the other stand each on a line of its own.
+
+    A closing and an opening brace with nothing between them but a line's end stand nowhere in an object: with
+    as many as there are gaps between objects, and no other line's end, each line is one.
+    """
+    count = stringzilla.count
+    ends = num_values - 1
+    return ends >= 0 and count(data, b"}\n{") == ends == count(data, b"\n") - data.endswith(b"\n")
+
+
+def _one_by_one(data: bytes) -> Iterator[tuple[int, _Line[_Usual]]]:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            yield number, _USUAL.decode(line)
+        except msgspec.ValidationError:
+            known = _ANY.decode(line)
+            if _is_unusual(known) or known.type in ("user", "assistant"):
+                raise Unusual from None
+
+
 @dataclass(slots=True)
 class _Reading:
     spelling: Spelling
+    arguments: Arguments
     turns: list[RawTurn] = field(default_factory=list)
     model: str = ""
     times: list[str | None] = field(default_factory=list)
@@ -120,45 +161,48 @@ class _Reading:
     _position: dict[str, int] = field(default_factory=dict)
     """Of the answers, by their ids."""
 
-    def take(self, number: int, data: bytes) -> None:
-        """Takes in a line. Raises Unusual, and what decoding raises."""
-        line: _Line[list[_Block]] | _Line[Raw]
-        try:
-            line = _IN_BLOCKS.decode(data)
-        except msgspec.ValidationError:
-            line = _IN_ONE.decode(data)
-        if _is_unusual(line):
-            raise Unusual
-        message = line.message
-        if message is None and line.uuid:
-            self._parents.setdefault(line.uuid, line.parentUuid)
-        if message is None or line.type not in ("user", "assistant"):
-            return
-        if message.role not in ("", line.type) or (line.uuid and line.uuid in self._known):
-            raise Unusual
-        self._take_message(line.type, message, line.parentUuid)
-        if line.uuid:
-            self._known.add(line.uuid)
-        self._last = line.uuid
-        self.times.append(line.timestamp)
-        self.numbers.append(number)
+    def take(self, lines: Iterable[tuple[int, _Line[_Usual]]]) -> None:
+        """Takes in all lines. Raises Unusual, and what decoding raises."""
+        known = self._known
+        for number, line in lines:
+            message, kind, identity = line.message, line.type, line.uuid
+            if message is None or kind not in _SPEAKERS:
+                if _is_unusual(line):
+                    raise Unusual
+                if message is None and identity:
+                    self._parents.setdefault(identity, line.parentUuid)
+                continue
+            if _is_apart(line) or identity in known or message.role not in ("", kind):
+                raise Unusual
+            if kind == "assistant":
+                self._answer(message)
+            else:
+                self._hear(message.content, line.parentUuid)
+            if identity:
+                known.add(identity)
+            self._last = identity
+            self.times.append(line.timestamp)
+            self.numbers.append(number)
 
-    def _take_message(
-        self, kind: str, message: _Message[list[_Block]] | _Message[Raw], parent: str | None
-    ) -> None:
-        content = message.content
-        if isinstance(content, Raw):
-            text, blocks = self.spelling.string(content), []
-            said = [RawTurn("user", text)]
-        else:
-            text, blocks, said = EMPTY, content, []
-        if kind == "assistant":
-            self._answer(message, text, blocks)
+    def _hear(self, content: _Usual, parent: str | None) -> None:
+        if not isinstance(content, list):
+            self._check_goes_on(parent)
+            self.turns.append(RawTurn("user", self._spelt(content)))
             return
-        said = said or list(self._heard(blocks))
+        if len(content) == 1 and content[0].type == "tool_result":
+            self.turns.append(self._returned(content[0]))
+            return
+        said = list(self._heard(content))
         if not any(turn.role == "tool" for turn in said):
             self._check_goes_on(parent)
         self.turns += said
+
+    def _spelt(self, text: str | None) -> bytes:
+        """Returns a text as records spell it, which need not be how the line spells it."""
+        spelt = orjson.dumps(text or "")
+        if not self.spelling.is_ours:
+            self.spelling.respelt.append(spelt)
+        return spelt
 
     def session(self, data: bytes) -> RawSession:
         """Returns the history of all lines. Raises Unusual."""
@@ -166,51 +210,60 @@ class _Reading:
         if not self.numbers or (len(times) == len(self.times) and times != sorted(times)):
             raise Unusual
         searched = (data, *self.spelling.respelt)
-        if any(_REFUSED in part for part in searched):
+        if any(map(_REFUSALS.are_in, searched)):
             raise Unusual
         return RawSession(
             turns=tuple(self.turns),
             searched=searched,
+            long_escapes=not self.spelling.is_ours,
             model=self.model,
             created=next(filter(None, times), ""),
             lines=(self.numbers[0], self.numbers[-1]),
         )
 
-    def _answer(
-        self, message: _Message[list[_Block]] | _Message[Raw], text: bytes, blocks: Sequence[_Block]
-    ) -> None:
-        elsewhere = (
-            message.reasoning_content,
-            message.reasoning,
-            message.thinking,
-            message.thinking_blocks,
-            message.tool_calls,
-            message.function_call,
-        )
-        if any(map(bytes, elsewhere)) or message.model == _SYNTHETIC:
+    def _answer(self, message: _Message[_Usual]) -> None:
+        if (
+            message.reasoning_content is not _ABSENT
+            or message.reasoning is not _ABSENT
+            or message.thinking is not _ABSENT
+            or message.thinking_blocks is not _ABSENT
+            or message.tool_calls is not _ABSENT
+            or message.function_call is not _ABSENT
+            or message.model == _SYNTHETIC
+        ):
             raise Unusual
         self.model = self.model or message.model or ""
-        string = self.spelling.string
-        reasoning = EMPTY
-        calls: list[RawCall] = []
-        for block in blocks:
-            if block.type == "text":
-                text = self._joined(text, self._text(block.text))
-            elif block.type == "thinking":
-                reasoning = _lines((reasoning, string(block.thinking)))
-            elif block.type == "tool_use":
-                calls.append(self._call(block))
-            elif block.type in _TEXTS:
+        content = message.content
+        text = reasoning = EMPTY
+        calls: tuple[RawCall, ...] = ()
+        if not isinstance(content, list):
+            text, content = self._spelt(content), []
+        is_ours = self.spelling.is_ours
+        for block in content:
+            kind = block.type
+            if kind == "tool_use":
+                calls += (self._call(block),)
+            elif kind == "text":
+                piece = bytes(block.text)
+                if not is_ours or piece[:1] != b'"':
+                    piece = self._text(block.text)
+                text = piece if text is EMPTY else self._joined(text, piece)
+            elif kind == "thinking":
+                piece = bytes(block.thinking)
+                if not is_ours or piece[:1] != b'"':
+                    piece = self.spelling.string(block.thinking)
+                reasoning = piece if reasoning is EMPTY else _lines((reasoning, piece))
+            elif kind in _TEXTS:
                 raise Unusual
         known = self._position.get(message.id) if message.id else None
         if known is None:
             self._position[str(message.id)] = len(self.turns)
-            self.turns.append(RawTurn("assistant", text, reasoning, tuple(calls)))
+            self.turns.append(RawTurn("assistant", text, reasoning, calls))
             return
         first = self.turns[known]
         first.text = self._joined(first.text, text)
         first.reasoning = _lines((first.reasoning, reasoning))
-        first.calls += tuple(calls)
+        first.calls += calls
 
     def _check_goes_on(self, parent: str | None) -> None:
         """Raises Unusual for a prompt that may go on from before the last line with a message."""
@@ -224,8 +277,10 @@ class _Reading:
 
     def _joined(self, first: bytes, second: bytes) -> bytes:
         """Returns one string of two. What neither holds may stand where they meet."""
-        if EMPTY in (first, second):
-            return second if first == EMPTY else first
+        if first == EMPTY:
+            return second
+        if second == EMPTY:
+            return first
         joined = first[:-1] + second[1:]
         self.spelling.respelt.append(joined)
         return joined
@@ -241,20 +296,23 @@ class _Reading:
             if words:
                 yield RawTurn("user", _all_lines(words))
                 words = []
-            yield RawTurn(
-                "tool",
-                self._result(block.content),
-                call_id=self.spelling.string(block.tool_use_id),
-                is_error=block.is_error is True,
-            )
+            yield self._returned(block)
         if words:
             yield RawTurn("user", _all_lines(words))
 
+    def _returned(self, block: _Block) -> RawTurn:
+        """Returns the result of a call."""
+        text, call_id = bytes(block.content), bytes(block.tool_use_id)
+        if not self.spelling.is_ours or not text[:1] == b'"' == call_id[:1]:
+            text, call_id = self._result(block.content), self.spelling.string(block.tool_use_id)
+        return RawTurn("tool", text, EMPTY, (), call_id, block.is_error is True)
+
     def _text(self, raw: Raw) -> bytes:
         """Returns the text of a part: one without any stands for something else."""
-        if bytes(raw)[:1] != b'"':
+        string = bytes(raw)
+        if string[:1] != b'"':
             raise Unusual
-        return self.spelling.string(raw)
+        return string if self.spelling.is_ours else self.spelling.string(raw)
 
     def _result(self, content: Raw) -> bytes:
         raw = bytes(content)
@@ -266,22 +324,29 @@ class _Reading:
         return _all_lines([self._text(part.text) for part in parts])
 
     def _call(self, block: _Block) -> RawCall:
-        if not block.name or bytes(block.function) or bytes(block.arguments) or bytes(block.parameters):
+        if (
+            not block.name
+            or block.function is not _ABSENT
+            or block.arguments is not _ABSENT
+            or block.parameters is not _ABSENT
+            or block.args is not _ABSENT
+        ):
             raise Unusual
-        arguments = block.input or {}
-        if bytes(block.args) or _holds_long_number(arguments):
-            raise Unusual
-        if not self.spelling.is_ours:
-            self.spelling.take_value(arguments)
-        return RawCall(block.name, arguments, self.spelling.string(block.id))
+        return RawCall(block.name, self.arguments.written(block.input or {}), self.spelling.string(block.id))
 
 
-def _is_unusual(line: _Line[list[_Block]] | _Line[Raw]) -> bool:
+def _is_apart(line: _Line[_Usual] | _Line[Raw]) -> object:
+    """Whether a line is an export's, a side chain's, a summary's or an error's."""
+    return line.isSidechain or line.isCompactSummary or line.isApiErrorMessage or line.loglines is not _ABSENT
+
+
+def _is_unusual(line: _Line[_Usual] | _Line[Raw]) -> bool:
     """Whether a line is an export's, a side chain's, a summary's, an error's, or holds a call by itself."""
-    marks = line.isSidechain or line.isCompactSummary or line.isApiErrorMessage
-    alone = line.message is None and line.type in ("tool_use", "tool_result")
-    ends = line.type == "system" and line.subtype == "compact_boundary"
-    return bool(marks or alone or ends or bytes(line.loglines))
+    if _is_apart(line):
+        return True
+    if line.message is None and line.type in ("tool_use", "tool_result"):
+        return True
+    return line.type == "system" and line.subtype == "compact_boundary"
 
 
 def _lines(texts: Sequence[bytes]) -> bytes:
@@ -291,12 +356,3 @@ def _lines(texts: Sequence[bytes]) -> bytes:
 
 def _all_lines(texts: Sequence[bytes]) -> bytes:
     return b'"' + b"\\n".join([text[1:-1] for text in texts]) + b'"' if len(texts) != 1 else texts[0]
-
-
-def _holds_long_number(value: Any) -> bool:
-    """Whether `orjson` would read a whole number in it as a float."""
-    if isinstance(value, dict):
-        return any(_holds_long_number(item) for item in value.values() if type(item) is not str)
-    if isinstance(value, list):
-        return any(map(_holds_long_number, value))
-    return isinstance(value, int) and abs(value) >= _LARGEST

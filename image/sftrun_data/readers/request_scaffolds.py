@@ -183,8 +183,10 @@ class RequestScaffold:
                 rewards=place.rewards,
                 notes=frozenset(notes),
             )
-            raw = session.raw
-            yield RawConversation(conversation, raw.turns, raw.searched) if raw else conversation
+            if raw := session.raw:
+                yield RawConversation(conversation, raw.turns, raw.searched, raw.long_escapes)
+            else:
+                yield conversation
 
     def _holds_calls(self, place: Place) -> bool:
         calls = telemetry.call_files(place)[:1]

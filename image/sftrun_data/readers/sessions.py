@@ -38,6 +38,7 @@ class RawTurns:
 
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
+    long_escapes: bool
 
 
 class SessionLogs(Protocol):

@@ -38,7 +38,7 @@ class SWEAgent:
         if place.file:
             return [place.file]
         copy = place.folder / COPY
-        own = [path for path in files.walk(place.folder, depth=4) if path.suffix == SUFFIX]
+        own = [path for path in place.walk(depth=4) if path.suffix == SUFFIX]
         return own or ([copy] if files.exists(copy) else [])
 
     def claims(self, place: Place) -> bool:

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sftrun_data import files
 from sftrun_data.formats import values
 from sftrun_data.readers.base import Place
 
@@ -25,11 +24,7 @@ def call_files(place: Place) -> list[Path]:
     if place.file:
         named_so = _NAME.search(place.file.name) is not None
         return [place.file] if named_so and _BEGINNING.match(place.head(place.file)) else []
-    found = [
-        (float(match[1]), path)
-        for path in files.walk(place.folder, depth=4)
-        if (match := _NAME.search(path.name))
-    ]
+    found = [(float(match[1]), path) for path in place.walk(depth=4) if (match := _NAME.search(path.name))]
     return [path for _, path in sorted(found)]
 
 
