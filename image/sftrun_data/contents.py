@@ -1,8 +1,8 @@
 """What the sources of a conversion hold: how their files lie there, and digests of what they say.
 
 Digests of contents are made in the same processes as records and, where no earlier output can be met, along
-with them: then a file is read once from the disk, and the first record is written before the last file is
-read.
+with them: then a log is read once, and the first record is written before the last file is read. Only what no
+trajectory was read from is read for its digest alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,9 @@ from sftrun_data.pools import Task
 _BYTES_A_TASK = 8 * 1024 * 1024
 _FILES_A_TASK = 512
 
+_File = tuple[Path, str, str | None]
+"""Where it lies, its name in its source, and the digest of its content if that is known."""
+
 
 @dataclass(slots=True)
 class Contents:
@@ -33,6 +36,7 @@ class Contents:
     complete: bool = False
     """Whether all contents have been read."""
     _digests: list[ContentDigest] = field(default_factory=list)
+    _known: dict[Path, str] = field(default_factory=dict)
 
     @classmethod
     def look(cls, sources: Iterable[Opened]) -> Contents:
@@ -66,14 +70,21 @@ class Contents:
             for item, inputs in zip(self.sources, self.inputs, strict=True)
         )
 
+    def learn(self, read_whole: Mapping[Path, str]) -> None:
+        """Takes in the digests of files that were read for something else."""
+        self._known.update(read_whole)
+
     def tasks(self, number: int) -> Iterator[Task]:
-        """Yields the reading of a source's contents. Sources are read in their order."""
+        """Yields the reading of a source's contents, but for those known. Sources are read in their order."""
         assert number == len(self._digests), "sources are read in their order, and once"
         digest = ContentDigest()
         self._digests.append(digest)
-        for batch in _batches(self.sources[number].source.inputs()):
-            names, paths = [name for _, name in batch], [path for path, _ in batch]
-            yield Task(work=partial(digests.contents_of, paths), take=partial(digest.add, names))
+        for batch in self._batches(self.sources[number].source.inputs()):
+            paths = [path for path, _, content in batch if content is None]
+            yield Task(
+                work=partial(digests.contents_of, paths) if paths else lambda: iter([[]]),
+                take=partial(_add, digest, batch),
+            )
         self.complete = len(self._digests) == len(self.sources)
 
     def batch(self, number: int) -> int:
@@ -81,17 +92,26 @@ class Contents:
         total, size = self.sources[number].source.total, self.inputs[number].num_bytes
         return min(max(1, _BYTES_A_TASK * total // max(1, 2 * size)), 64) if total else 16
 
-
-def _batches(files: Iterable[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]:
-    """Yields files in groups of a few megabytes."""
-    batch: list[tuple[Path, str]] = []
-    size = 0
-    for path, name in files:
-        batch.append((path, name))
-        with contextlib.suppress(OSError):
-            size += os.stat(path).st_size  # noqa: PTH116 - hot: once a file of the job
-        if size >= _BYTES_A_TASK or len(batch) >= _FILES_A_TASK:
+    def _batches(self, files: Iterable[tuple[Path, str]]) -> Iterator[list[_File]]:
+        """Yields files in groups of which a few megabytes are not known."""
+        batch: list[_File] = []
+        size = 0
+        for path, name in files:
+            known = self._known.pop(path, None)
+            batch.append((path, name, known))
+            if known is None:
+                with contextlib.suppress(OSError):
+                    size += os.stat(path).st_size  # noqa: PTH116 - hot: once a file of the job
+            if size >= _BYTES_A_TASK or len(batch) >= _FILES_A_TASK:
+                yield batch
+                batch, size = [], 0
+        if batch:
             yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+
+
+def _add(digest: ContentDigest, batch: list[_File], read: list[str]) -> None:
+    """Adds files to a digest: those whose contents were known, and those that were read now."""
+    rest = iter(read)
+    digest.add(
+        [name for _, name, _ in batch], [next(rest) if known is None else known for _, _, known in batch]
+    )

@@ -28,12 +28,14 @@ from sftrun_data.families import Family
 from sftrun_data.lf_records import Rendered
 from sftrun_data.prefixes import Prefixes
 from sftrun_data.raw_conversations import RawConversation
-from sftrun_data.records import Loss, Record
+from sftrun_data.records import End, Loss, Record
 from sftrun_data.requests import ConversionOptions
 from sftrun_data.scores import Score
 from sftrun_data.sources import Unit
 
-__all__ = ["MISREAD", "Defaults", "Item", "Loss", "Outcome", "Recipe", "Record", "outcome_of", "outcomes_of"]
+__all__ = [
+    "MISREAD", "Defaults", "End", "Item", "Loss", "Outcome", "Recipe", "Record", "outcome_of", "outcomes_of",
+]  # fmt: skip
 
 MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a log of a shape that nobody thought of makes its reader raise."""
@@ -58,8 +60,8 @@ class Recipe:
 
 Outcome = tuple[Record | Loss, ...]
 """In the order of the log."""
-Item = Record | Loss | None
-"""In the order of the logs; None where a trajectory ends."""
+Item = Record | Loss | End
+"""In the order of the logs."""
 
 _PIECE_BYTES = 4 * 1024 * 1024
 
@@ -82,7 +84,7 @@ def outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
             if size >= _PIECE_BYTES:
                 yield piece
                 piece, size = [], 0
-        piece.append(None)
+        piece.append(End(unit.read_whole))
     yield piece
 
 

@@ -7,14 +7,15 @@ there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from sftrun_data import splits
 from sftrun_data.drafts import Draft, Entry
 from sftrun_data.exclusions import LeftOut, Reason
-from sftrun_data.outcomes import Item, Loss, Recipe, Record, outcomes_of
+from sftrun_data.outcomes import End, Item, Loss, Recipe, Record, outcomes_of
 from sftrun_data.pools import Task
 from sftrun_data.records import Line
 from sftrun_data.selections import Selection
@@ -56,12 +57,19 @@ class Pipeline:
     _neutral: Line = b""
     """The neutral record of a trajectory whose samples so far were all duplicates."""
 
-    def tasks(self, *, batch: int, portable: bool, on_unit: Callable[[], None]) -> Iterator[Task]:
+    def tasks(
+        self,
+        *,
+        batch: int,
+        portable: bool,
+        on_unit: Callable[[], None],
+        on_read: Callable[[Mapping[Path, str]], None],
+    ) -> Iterator[Task]:
         """Yields the conversion of the source as tasks of so many units each; `portable` ones may be done in
-        another process."""
+        another process. `on_read` is told which files were read from beginning to end, with their digests."""
         for judged in self._batches(batch):
             wanted = [item.unit for item in judged if not isinstance(item.verdict, LeftOut)]
-            settlement = _Settlement(self, iter(judged), on_unit)
+            settlement = _Settlement(self, iter(judged), on_unit, on_read)
             yield Task(
                 work=partial(outcomes_of, wanted, self.recipe) if wanted else None,
                 take=settlement.take,
@@ -147,6 +155,7 @@ class _Settlement:
     pipeline: Pipeline
     judged: Iterator[_Judged]
     on_unit: Callable[[], None]
+    on_read: Callable[[Mapping[Path, str]], None]
     _current: _Judged | None = None
     _collected: set[str] = field(default_factory=set)
     _kept: int = 0
@@ -156,15 +165,16 @@ class _Settlement:
         for item in items:
             if self._current is None:
                 self._current = self._next_wanted()
-            if self._current.verdict is _OVERTAKEN:
-                pass
+            if isinstance(item, End):
+                self.on_read(item.read_whole)
+                self._close(self._current)
+            elif self._current.verdict is _OVERTAKEN:
+                continue
             elif isinstance(item, Loss):
                 self.pipeline.tally.exclude(item.reason, item.item, item.detail)
-            elif item is not None and self.pipeline.keep(item, self._current.unit):
+            elif self.pipeline.keep(item, self._current.unit):
                 self._collected |= item.notes
                 self._kept += 1
-            if item is None:
-                self._close(self._current)
 
     def end(self) -> None:
         """Counts the units that were not wanted and stand behind all others."""

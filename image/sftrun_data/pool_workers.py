@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator
 from typing import IO, Any
 
-from sftrun_data import messages
+from sftrun_data import cycles, messages
 from sftrun_data.errors import DataError
 
 
@@ -29,6 +29,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no reply
     tasks: queue.SimpleQueue[messages.Message] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    cycles.seek_seldom()
     try:
         while True:
             for answer in _answers(tasks.get()):

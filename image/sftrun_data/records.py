@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from pickle import PickleBuffer
 from typing import Any, SupportsIndex
 
@@ -46,3 +48,11 @@ class Loss:
     reason: Reason
     item: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Behind all that became of a trajectory."""
+
+    read_whole: Mapping[Path, str]
+    """The files that were read for it from beginning to end, and a digest of each."""

@@ -356,6 +356,29 @@ def test_the_first_record_is_written_before_the_last_log_is_read(
     assert (seen[0], seen[-1]) == (1, 4)
 
 
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_log_is_read_once_and_its_digest_is_that_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    job = tmp_path / "jobs" / "job"
+    convert_logs.write_job(job, shape="plain", trials=4, size=convert_logs.SMALL)
+    apart: list[Path] = []
+    contents_of = digests.contents_of
+
+    def watched(paths: Iterable[Path]) -> Iterator[list[str]]:
+        apart.extend(paths)
+        return contents_of(paths)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digests, "contents_of", watched)
+        first = convert(samples.request(tmp_path, job), on_progress=lambda *told: None, workers=1)
+    assert {path.name for path in apart} >= {"result.json", "config.json"}
+    assert convert_logs.LOG.rpartition("/")[2] not in {path.name for path in apart}
+    again = convert(samples.request(tmp_path, job), on_progress=lambda *told: None, workers=workers)
+    assert again.reused and again.digest == first.digest
+
+
 LINES = st.lists(st.binary(max_size=300), max_size=6)
 
 
