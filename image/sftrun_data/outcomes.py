@@ -28,9 +28,10 @@ from sftrun_data.families import Family
 from sftrun_data.lf_records import Rendered
 from sftrun_data.prefixes import Prefixes
 from sftrun_data.raw_conversations import RawConversation
-from sftrun_data.records import End, Loss, Record
+from sftrun_data.records import End, Line, Loss, Record
 from sftrun_data.requests import ConversionOptions
 from sftrun_data.scores import Score
+from sftrun_data.shelves import SHELF, Shelved
 from sftrun_data.sources import Unit
 
 __all__ = [
@@ -86,6 +87,21 @@ def outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
                 piece, size = [], 0
         piece.append(End(unit.read_whole))
     yield piece
+
+
+def shelved_outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
+    """Yields what becomes of trajectories, for another process: the lines of the records stay on this one's
+    shelf."""
+    for piece in outcomes_of(units, recipe):
+        yield [_shelved(item) if isinstance(item, Record) else item for item in piece]
+
+
+def _shelved(record: Record) -> Record:
+    return replace(record, im=record.im and _put(record.im), lf=_put(record.lf))
+
+
+def _put(line: Line) -> Shelved:
+    return SHELF.put(line) if isinstance(line, bytes) else line
 
 
 @dataclass(slots=True)
@@ -173,6 +189,7 @@ class _Conversion:
 
     def _compared(self, first: Record) -> Iterator[Record | Loss]:
         """Yields the unit's first record, if it is let go of now that there are others."""
+        assert isinstance(first.lf, bytes), "lines are bytes where they are made"
         histories = tuple(figures.histories_of(orjson.loads(first.lf)))
         self._trained.update(histories)
         yield from self._prefixes.take(first, histories, known=False)

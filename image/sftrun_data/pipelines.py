@@ -15,8 +15,8 @@ from pathlib import Path
 from sftrun_data import splits
 from sftrun_data.drafts import Draft, Entry
 from sftrun_data.exclusions import LeftOut, Reason
-from sftrun_data.outcomes import End, Item, Loss, Recipe, Record, outcomes_of
-from sftrun_data.pools import Task
+from sftrun_data.outcomes import End, Item, Loss, Recipe, Record, outcomes_of, shelved_outcomes_of
+from sftrun_data.pools import Errand, Task
 from sftrun_data.records import Line
 from sftrun_data.selections import Selection
 from sftrun_data.sources import Source, Unit
@@ -72,6 +72,7 @@ class Pipeline:
             settlement = _Settlement(self, iter(judged), on_unit, on_read)
             yield Task(
                 work=partial(outcomes_of, wanted, self.recipe) if wanted else None,
+                abroad=partial(shelved_outcomes_of, wanted, self.recipe),
                 take=settlement.take,
                 end=settlement.end,
                 portable=portable,
@@ -128,9 +129,12 @@ class Pipeline:
 
     def keep(self, record: Record, unit: Unit) -> bool:
         """Puts a record into the draft; returns False for one that was there before."""
+        if record.im:
+            self.draft.drop(self._neutral)
         im = record.im or self._neutral
         if record.fingerprint in self.seen:
             self._neutral = im
+            self.draft.drop(record.lf)
             self.tally.exclude(Reason.DUPLICATE, record.id)
             return False
         self._neutral = b""
@@ -147,6 +151,16 @@ class Pipeline:
         )
         return True
 
+    def let_go(self, record: Record) -> None:
+        """Takes a record that nobody wants any more."""
+        self.draft.drop(record.im)
+        self.draft.drop(record.lf)
+
+    def close(self) -> None:
+        """Is told that a trajectory's last record was taken."""
+        self.draft.drop(self._neutral)
+        self._neutral = b""
+
 
 @dataclass(slots=True)
 class _Settlement:
@@ -160,8 +174,8 @@ class _Settlement:
     _collected: set[str] = field(default_factory=set)
     _kept: int = 0
 
-    def take(self, items: Iterable[Item]) -> None:
-        """Takes items of the units in their order."""
+    def take(self, items: Iterable[Item]) -> Errand | None:
+        """Takes items of the units in their order; returns what is to be done where they were made."""
         for item in items:
             if self._current is None:
                 self._current = self._next_wanted()
@@ -169,12 +183,14 @@ class _Settlement:
                 self.on_read(item.read_whole)
                 self._close(self._current)
             elif self._current.verdict is _OVERTAKEN:
-                continue
+                if isinstance(item, Record):
+                    self.pipeline.let_go(item)
             elif isinstance(item, Loss):
                 self.pipeline.tally.exclude(item.reason, item.item, item.detail)
             elif self.pipeline.keep(item, self._current.unit):
                 self._collected |= item.notes
                 self._kept += 1
+        return self.pipeline.draft.errand()
 
     def end(self) -> None:
         """Counts the units that were not wanted and stand behind all others."""
@@ -200,6 +216,7 @@ class _Settlement:
         return judged
 
     def _close(self, judged: _Judged) -> None:
+        self.pipeline.close()
         if self._kept:
             assert not isinstance(judged.verdict, LeftOut)
             self.pipeline.instances.add(judged.unit.candidate.instance)
