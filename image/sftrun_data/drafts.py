@@ -25,6 +25,7 @@ from sftrun_data.errors import explained
 from sftrun_data.figures import Shape
 from sftrun_data.records import Line
 from sftrun_data.shelves import Shelved, Stretch
+from sftrun_data.writebacks import Writeback
 
 _PREFIX = ".converting-"
 _LOCK = "lock"
@@ -56,6 +57,10 @@ class _File:
     """Where the handle stands."""
     _given: list[tuple[int, Shelved]] = field(default_factory=list)
     """Places given to lines of another process, which does not know them yet."""
+    _writeback: Writeback = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._writeback = Writeback(self.path)
 
     def add(self, line: Line) -> None:
         """Adds a line. Raises OSError."""
@@ -67,6 +72,7 @@ class _File:
             self.handle.write(line)
             self._at = self.end + len(line)
         self.end += len(line)
+        self._writeback.grown(self.end)
 
     def stretches(self) -> Iterator[Stretch]:
         """Yields the places that were given since the last time."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.image import data_samples as samples
 
-from sftrun_data import drafts, errors, shelves
+from sftrun_data import drafts, errors, shelves, writebacks
 from sftrun_data.figures import Shape
 from sftrun_data.records import Line
 from sftrun_data.shelves import SHELF, Stretch
@@ -66,3 +68,28 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(errors.WorkspaceFailed, match="gone/im cannot be written"):
         shelves.clear([Stretch(tmp_path / "gone" / "im", 0, [line.number])], [])
     SHELF.take(line.number)
+
+
+def test_a_file_is_sent_to_the_disk_as_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writebacks, "_BYTES", 10)
+    sent: list[int] = []
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        sent.append(os.fstat(handle).st_size)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    path = samples.write(tmp_path / "im", b"")
+    writeback = writebacks.Writeback(path)
+    for size in (9, 10, 15, 20, 30):
+        path.write_bytes(b"x" * size)
+        writeback.grown(size)
+        if writeback._thread:
+            writeback._thread.join()
+    assert sent == [10, 20, 30]
+    path.unlink()
+    writeback.grown(100)
+    assert writeback._thread is not None
+    writeback._thread.join()
+    assert sent == [10, 20, 30]
