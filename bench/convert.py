@@ -274,7 +274,8 @@ def scaled(job: Path, pattern: str, num_bytes: int, rounds: int) -> Row:
     one, all_of_them = (min(item.wall for item in times) for times in spent.values())
     cpus = [min(item.cpu for item in times) for times in spent.values()]
     say(f"  CPU time {cpus[0]:.2f} s in one process, {cpus[1]:.2f} s in {cores}: {cpus[0] / cpus[1]:.2f}")
-    say(f"  {cores} processes of orjson that share nothing: {unshared(job, pattern, cores, rounds):.2f}")
+    if num_bytes < 2_000 * MB:  # it would take minutes, and the machine is the same
+        say(f"  {cores} processes of orjson that share nothing: {unshared(job, pattern, cores, rounds):.2f}")
     return Row(
         name=f"all cores, {num_bytes / MB:.0f} MB of {job.name}",
         value=num_bytes / all_of_them / MB,

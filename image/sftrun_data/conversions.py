@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sftrun_data import cycles, digests, drafts, families, figures, pools, selections, splits
+from sftrun_data import digests, drafts, families, figures, memory, pools, selections, splits
 from sftrun_data.contents import Contents
 from sftrun_data.defaults import defaults_of
 from sftrun_data.drafts import Draft, Entry
@@ -76,7 +76,7 @@ def convert(
     )
     for _ in range(MAX_TRIES):
         opened = _open(request)
-        with cycles.seldom_sought(), pools.pool(workers=workers, size=opened.contents.num_bytes) as pool:
+        with memory.prepared(), pools.pool(workers=workers, size=opened.contents.num_bytes) as pool:
             if found := _found(request, opened, family=family, pool=pool):
                 on_progress(found.converted, found.converted)
                 datasets = tuple(_renamed(found.datasets, request))

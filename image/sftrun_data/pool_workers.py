@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from sftrun_data import cycles, messages
+from sftrun_data import memory, messages
 from sftrun_data.errors import DataError
 from sftrun_data.shelves import SHELF
 
@@ -34,7 +34,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no reply
     requests: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
-    cycles.seek_seldom()
+    memory.prepare()
     with suppress(_Unheard):
         _Worker(requests, replies).work()
     os._exit(0)
