@@ -13,8 +13,8 @@ behind them are recognised again.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ _MESSAGES = re.compile(rb'"messages"\s*:\s*\[\s*')
 _TOOLS = re.compile(rb'"tools"\s*:\s*(?=\[)')
 _FIRST = re.compile(rb"(?=\{)")
 _NEXT = re.compile(rb"\s*,\s*(?=\{)")
-_MARK, _TOOLS_MARK = secrets.token_hex(16), secrets.token_hex(16)
+_MARK, _TOOLS_MARK = os.urandom(16).hex(), os.urandom(16).hex()
 _MARK_JSON, _TOOLS_MARK_JSON = orjson.dumps(_MARK), orjson.dumps(_TOOLS_MARK)
 
 
