@@ -57,6 +57,7 @@ def convert(
     with (out / "im").open("wb") as im, (out / "lf").open("wb") as lf:
         for folder in sorted(path for path in job.iterdir() if path.is_dir()):
             for record in records_of(folder, recipe, source=source):
+                assert isinstance(record.im, bytes) and isinstance(record.lf, bytes)
                 if record.fingerprint not in seen:
                     seen.add(record.fingerprint)
                     im.write(record.im)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 
-from sftrun_data import digests, drafts, families, figures, pools, selections, splits
+from sftrun_data import digests, drafts, families, figures, memory, pools, selections, splits
 from sftrun_data.contents import Contents
 from sftrun_data.defaults import defaults_of
 from sftrun_data.drafts import Draft, Entry
@@ -23,7 +22,7 @@ from sftrun_data.layouts import Layout
 from sftrun_data.openings import open_source
 from sftrun_data.outcomes import Recipe
 from sftrun_data.pipelines import Pipeline
-from sftrun_data.pools import Pool, Task
+from sftrun_data.pools import Pool
 from sftrun_data.requests import ConversionRequest, HarborJobInput, SourceRequest
 from sftrun_data.results import ConversionResult, LFDataset, SourceRead
 from sftrun_data.selections import Selection
@@ -77,7 +76,7 @@ def convert(
     )
     for _ in range(MAX_TRIES):
         opened = _open(request)
-        with pools.pool(workers=workers, size=opened.contents.num_bytes) as pool:
+        with memory.prepared(), pools.pool(workers=workers, size=opened.contents.num_bytes) as pool:
             if found := _found(request, opened, family=family, pool=pool):
                 on_progress(found.converted, found.converted)
                 datasets = tuple(_renamed(found.datasets, request))
@@ -153,18 +152,13 @@ def _convert(
         )
         portable = bool(pool.num_workers) and contents.sources[number].portable
         batch = contents.batch(number) if portable else 1
-        conversion = pipeline.tasks(batch=batch, portable=portable, on_unit=on_unit)
-        pool.run(conversion if read_before else _in_turns(conversion, contents.tasks(number)))
+        pool.run(pipeline.tasks(batch=batch, portable=portable, on_unit=on_unit, on_read=contents.learn))
+        if not read_before:
+            pool.run(contents.tasks(number))
         over |= pipeline.forget_beyond_limit()
         _check_not_empty(pipeline)
         tally.merge(pipeline.tally)
     return tally
-
-
-def _in_turns(*several: Iterator[Task]) -> Iterator[Task]:
-    """Yields one task of each, until all have ended."""
-    for turn in zip_longest(*several):
-        yield from (task for task in turn if task is not None)
 
 
 def _publish(

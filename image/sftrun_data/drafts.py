@@ -16,12 +16,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sftrun_data.errors import WorkspaceFailed
+from sftrun_data import shelves
+from sftrun_data.errors import explained
 from sftrun_data.figures import Shape
 from sftrun_data.records import Line
+from sftrun_data.shelves import Shelved, Stretch
+from sftrun_data.writebacks import Writeback
 
 _PREFIX = ".converting-"
 _LOCK = "lock"
@@ -42,13 +46,58 @@ class Entry:
 
 
 @dataclass(slots=True)
+class _File:
+    """A file of whole lines that several processes write: whoever has a line, once it is known where it
+    begins."""
+
+    path: Path
+    handle: BinaryIO
+    end: int = 0
+    _at: int = 0
+    """Where the handle stands."""
+    _given: list[tuple[int, Shelved]] = field(default_factory=list)
+    """Places given to lines of another process, which does not know them yet."""
+    _writeback: Writeback = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._writeback = Writeback(self.path)
+
+    def add(self, line: Line) -> None:
+        """Adds a line. Raises OSError."""
+        if isinstance(line, Shelved):
+            self._given.append((self.end, line))
+        elif line:
+            if self._at != self.end:
+                self.handle.seek(self.end)
+            self.handle.write(line)
+            self._at = self.end + len(line)
+        self.end += len(line)
+        self._writeback.grown(self.end)
+
+    def stretches(self) -> Iterator[Stretch]:
+        """Yields the places that were given since the last time."""
+        given, self._given = self._given, []
+        while given:
+            begin = end = given[0][0]
+            numbers = []
+            for at, line in given:
+                if at != end:
+                    break
+                numbers.append(line.number)
+                end += len(line)
+            yield Stretch(self.path, begin, numbers)
+            del given[: len(numbers)]
+
+
+@dataclass(slots=True)
 class Draft:
     """Records in the order of their making."""
 
     folder: Path
-    _im: BinaryIO
-    _lf: BinaryIO
+    _im: _File
+    _lf: _File
     entries: list[Entry] = field(default_factory=list)
+    _dropped: list[int] = field(default_factory=list)
     _calls: dict[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
     def _shared(self, calls: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
@@ -61,18 +110,30 @@ class Draft:
     def append(self, *, source: int, instance: str, record_id: str, im: Line, lf: Line, shape: Shape) -> None:
         """Adds a record; `im` and `lf` are whole lines. Raises WorkspaceFailed."""
         with explained(self.folder):
-            self._im.write(im)
-            self._lf.write(lf)
+            self._im.add(im)
+            self._lf.add(lf)
         shape = replace(shape, calls=self._shared(shape.calls))
         self.entries.append(Entry(source, instance, record_id, len(im), len(lf), shape))
+
+    def drop(self, line: Line) -> None:
+        """Lets go of a line that was not added."""
+        if isinstance(line, Shelved):
+            self._dropped.append(line.number)
+
+    def errand(self) -> Callable[[], None] | None:
+        """Returns what is to be done in the process that made the lines added and dropped since the last
+        time: they are of one."""
+        stretches = [*self._im.stretches(), *self._lf.stretches()]
+        dropped, self._dropped = self._dropped, []
+        return partial(shelves.clear, stretches, dropped) if stretches or dropped else None
 
     def publish(self, *, im_path: Path, lf_path_of: Callable[[Entry], Path | None]) -> None:
         """Moves the records into place: all kept ones to `im_path`, each to the file that `lf_path_of` names
         (None
         leaves it out). Raises WorkspaceFailed."""
         with explained(self.folder):
-            self._im.flush()
-            self._lf.flush()
+            self._im.handle.flush()
+            self._lf.handle.flush()
             for path in self._paths(im_path, lf_path_of):
                 path.parent.mkdir(parents=True, exist_ok=True)
             if len(self._paths(im_path, lf_path_of)) == 2 and all(map(lf_path_of, self.entries)):
@@ -103,8 +164,8 @@ class Draft:
 
     def _move_whole(self, im_path: Path, lf_path: Path) -> None:
         """Every record is kept and all go to one file: the draft is what is wanted."""
-        for handle in (self._im, self._lf):
-            os.fsync(handle.fileno())
+        for file in (self._im, self._lf):
+            os.fsync(file.handle.fileno())
         (self.folder / "im").replace(im_path)
         (self.folder / "lf").replace(lf_path)
         for parent in {im_path.parent, lf_path.parent}:
@@ -140,22 +201,9 @@ def drafting(folder: Path) -> Iterator[Draft]:
     try:
         with (own / _LOCK).open("wb") as lock, (own / "im").open("wb") as im, (own / "lf").open("wb") as lf:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield Draft(own, im, lf)
+            yield Draft(own, _File(own / "im", im), _File(own / "lf", lf))
     finally:
         shutil.rmtree(own, ignore_errors=True)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns a failing disk into words: which path, as whom. Raises WorkspaceFailed."""
-    try:
-        yield
-    except OSError as error:
-        raise WorkspaceFailed(
-            f"workspace: {error.filename or path} cannot be written by uid {os.getuid()}, gid {os.getgid()}: "
-            f"{error.strerror}; give the volume more space, or set infrastructure.securityContext to match "
-            "its owner"
-        ) from error
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -17,6 +17,10 @@ DataError
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -101,3 +105,16 @@ class WorkspaceFailed(DataError):
 
     reason = "WorkspaceFailed"
     final = False
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns a failing disk into words: which path, as whom. Raises WorkspaceFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceFailed(
+            f"workspace: {error.filename or path} cannot be written by uid {os.getuid()}, gid {os.getgid()}: "
+            f"{error.strerror}; give the volume more space, or set infrastructure.securityContext to match "
+            "its owner"
+        ) from error

@@ -11,7 +11,6 @@ import orjson
 import xxhash
 
 from sftrun_data import (
-    allocations,
     checks,
     figures,
     im_records,
@@ -29,12 +28,15 @@ from sftrun_data.families import Family
 from sftrun_data.lf_records import Rendered
 from sftrun_data.prefixes import Prefixes
 from sftrun_data.raw_conversations import RawConversation
-from sftrun_data.records import Loss, Record
+from sftrun_data.records import End, Line, Loss, Record
 from sftrun_data.requests import ConversionOptions
 from sftrun_data.scores import Score
+from sftrun_data.shelves import SHELF, Shelved
 from sftrun_data.sources import Unit
 
-__all__ = ["MISREAD", "Defaults", "Item", "Loss", "Outcome", "Recipe", "Record", "outcome_of", "outcomes_of"]
+__all__ = [
+    "MISREAD", "Defaults", "End", "Item", "Loss", "Outcome", "Recipe", "Record", "outcome_of", "outcomes_of",
+]  # fmt: skip
 
 MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a log of a shape that nobody thought of makes its reader raise."""
@@ -59,8 +61,8 @@ class Recipe:
 
 Outcome = tuple[Record | Loss, ...]
 """In the order of the log."""
-Item = Record | Loss | None
-"""In the order of the logs; None where a trajectory ends."""
+Item = Record | Loss | End
+"""In the order of the logs."""
 
 _PIECE_BYTES = 4 * 1024 * 1024
 
@@ -74,7 +76,6 @@ def outcome_of(unit: Unit, recipe: Recipe) -> Outcome:
 def outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
     """Yields what becomes of trajectories, in pieces of a few megabytes: one of them may give many
     records."""
-    allocations.keep_large_blocks()
     piece: list[Item] = []
     size = 0
     for unit in units:
@@ -84,8 +85,23 @@ def outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
             if size >= _PIECE_BYTES:
                 yield piece
                 piece, size = [], 0
-        piece.append(None)
+        piece.append(End(unit.read_whole))
     yield piece
+
+
+def shelved_outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
+    """Yields what becomes of trajectories, for another process: the lines of the records stay on this one's
+    shelf."""
+    for piece in outcomes_of(units, recipe):
+        yield [_shelved(item) if isinstance(item, Record) else item for item in piece]
+
+
+def _shelved(record: Record) -> Record:
+    return replace(record, im=record.im and _put(record.im), lf=_put(record.lf))
+
+
+def _put(line: Line) -> Shelved:
+    return SHELF.put(line) if isinstance(line, bytes) else line
 
 
 @dataclass(slots=True)
@@ -173,6 +189,7 @@ class _Conversion:
 
     def _compared(self, first: Record) -> Iterator[Record | Loss]:
         """Yields the unit's first record, if it is let go of now that there are others."""
+        assert isinstance(first.lf, bytes), "lines are bytes where they are made"
         histories = tuple(figures.histories_of(orjson.loads(first.lf)))
         self._trained.update(histories)
         yield from self._prefixes.take(first, histories, known=False)

@@ -7,15 +7,15 @@ there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from sftrun_data import splits
 from sftrun_data.drafts import Draft, Entry
 from sftrun_data.exclusions import LeftOut, Reason
-from sftrun_data.outcomes import Item, Loss, Recipe, Record, outcomes_of
-from sftrun_data.pools import Task
+from sftrun_data.outcomes import End, Item, Loss, Recipe, Record, outcomes_of, shelved_outcomes_of
+from sftrun_data.pools import Errand, Task
 from sftrun_data.records import Line
 from sftrun_data.selections import Selection
 from sftrun_data.sources import Source, Unit
@@ -56,14 +56,22 @@ class Pipeline:
     _neutral: Line = b""
     """The neutral record of a trajectory whose samples so far were all duplicates."""
 
-    def tasks(self, *, batch: int, portable: bool, on_unit: Callable[[], None]) -> Iterator[Task]:
+    def tasks(
+        self,
+        *,
+        batch: int,
+        portable: bool,
+        on_unit: Callable[[], None],
+        on_read: Callable[[Mapping[str, str]], None],
+    ) -> Iterator[Task]:
         """Yields the conversion of the source as tasks of so many units each; `portable` ones may be done in
-        another process."""
+        another process. `on_read` is told which files were read from beginning to end, with their digests."""
         for judged in self._batches(batch):
             wanted = [item.unit for item in judged if not isinstance(item.verdict, LeftOut)]
-            settlement = _Settlement(self, iter(judged), on_unit)
+            settlement = _Settlement(self, iter(judged), on_unit, on_read)
             yield Task(
                 work=partial(outcomes_of, wanted, self.recipe) if wanted else None,
+                abroad=partial(shelved_outcomes_of, wanted, self.recipe),
                 take=settlement.take,
                 end=settlement.end,
                 portable=portable,
@@ -120,9 +128,12 @@ class Pipeline:
 
     def keep(self, record: Record, unit: Unit) -> bool:
         """Puts a record into the draft; returns False for one that was there before."""
+        if record.im:
+            self.draft.drop(self._neutral)
         im = record.im or self._neutral
         if record.fingerprint in self.seen:
             self._neutral = im
+            self.draft.drop(record.lf)
             self.tally.exclude(Reason.DUPLICATE, record.id)
             return False
         self._neutral = b""
@@ -139,6 +150,16 @@ class Pipeline:
         )
         return True
 
+    def let_go(self, record: Record) -> None:
+        """Takes a record that nobody wants any more."""
+        self.draft.drop(record.im)
+        self.draft.drop(record.lf)
+
+    def close(self) -> None:
+        """Is told that a trajectory's last record was taken."""
+        self.draft.drop(self._neutral)
+        self._neutral = b""
+
 
 @dataclass(slots=True)
 class _Settlement:
@@ -147,24 +168,28 @@ class _Settlement:
     pipeline: Pipeline
     judged: Iterator[_Judged]
     on_unit: Callable[[], None]
+    on_read: Callable[[Mapping[str, str]], None]
     _current: _Judged | None = None
     _collected: set[str] = field(default_factory=set)
     _kept: int = 0
 
-    def take(self, items: Iterable[Item]) -> None:
-        """Takes items of the units in their order."""
+    def take(self, items: Iterable[Item]) -> Errand | None:
+        """Takes items of the units in their order; returns what is to be done where they were made."""
         for item in items:
             if self._current is None:
                 self._current = self._next_wanted()
-            if self._current.verdict is _OVERTAKEN:
-                pass
+            if isinstance(item, End):
+                self.on_read(item.read_whole)
+                self._close(self._current)
+            elif self._current.verdict is _OVERTAKEN:
+                if isinstance(item, Record):
+                    self.pipeline.let_go(item)
             elif isinstance(item, Loss):
                 self.pipeline.tally.exclude(item.reason, item.item, item.detail)
-            elif item is not None and self.pipeline.keep(item, self._current.unit):
+            elif self.pipeline.keep(item, self._current.unit):
                 self._collected |= item.notes
                 self._kept += 1
-            if item is None:
-                self._close(self._current)
+        return self.pipeline.draft.errand()
 
     def end(self) -> None:
         """Counts the units that were not wanted and stand behind all others."""
@@ -190,6 +215,7 @@ class _Settlement:
         return judged
 
     def _close(self, judged: _Judged) -> None:
+        self.pipeline.close()
         if self._kept:
             assert not isinstance(judged.verdict, LeftOut)
             self.pipeline.instances.add(judged.unit.candidate.instance)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pickle import PickleBuffer
-from typing import Any, SupportsIndex
 
 from sftrun_data.exclusions import Reason
 from sftrun_data.figures import Shape
+from sftrun_data.shelves import Shelved
 
-Line = bytes | memoryview
-"""A record's line: bytes where it is made, a part of what was read from a worker where it is taken."""
+Line = bytes | Shelved
+"""A record's line, or what stands for it outside of the process that made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +26,6 @@ class Record:
     """Of all that is trained: equal ones are duplicates."""
     notes: frozenset[str]
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        """Hands the lines out as buffers, which go from one process to another as they stand."""
-        bare = int(protocol) < 5  # copy.copy, and pickles that know no buffers
-        lines = (self.im, self.lf) if bare else (PickleBuffer(self.im), PickleBuffer(self.lf))
-        return _of_parts, (lines, self.id, self.shape, self.fingerprint, self.notes)
-
-
-def _of_parts(
-    lines: tuple[Line, Line], name: str, shape: Shape, fingerprint: bytes, notes: frozenset[str]
-) -> Record:
-    return Record(id=name, im=lines[0], lf=lines[1], shape=shape, fingerprint=fingerprint, notes=notes)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
@@ -46,3 +34,11 @@ class Loss:
     reason: Reason
     item: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Behind all that became of a trajectory."""
+
+    read_whole: Mapping[str, str]
+    """The files that were read for it from beginning to end, and a digest of each."""

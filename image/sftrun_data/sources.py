@@ -7,8 +7,8 @@ thing only.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,8 @@ class Unit:
     parts: tuple[Part, ...]
     """Each may fail on its own: the steps of a trial have a log each."""
     notes: frozenset[str] = frozenset()
+    read_whole: Mapping[str, str] = field(default_factory=dict)
+    """The files that its parts have read from beginning to end so far, and a digest of each."""
 
 
 class Source(Protocol):
@@ -178,7 +180,11 @@ class JobSource:
             trouble=trial.trouble,
         )
         options = self.request.options
-        places = _places(trial.folder, self.job, self.request.name, trial)
+        read_whole: dict[str, str] = {}
+        places = [
+            replace(place, read_whole=read_whole)
+            for place in _places(trial.folder, self.job, self.request.name, trial)
+        ]
         parts = tuple(
             partial(self.reader.read, place, form=options.tool_call_form, branches=options.branches)
             for place in places
@@ -187,6 +193,7 @@ class JobSource:
             candidate=candidate,
             parts=parts,
             notes=frozenset({Note.RESULT_FILE_BROKEN}) if trial.result_broken else frozenset(),
+            read_whole=read_whole,
         )
 
 
@@ -238,7 +245,7 @@ class LogSource:
                 repositories=jobs.repositories_of(place.instance),
             )
             read = partial(self.reader.read, place, form=options.tool_call_form, branches=options.branches)
-            yield Unit(candidate=candidate, parts=(read,))
+            yield Unit(candidate=candidate, parts=(read,), read_whole=place.read_whole)
 
 
 def _places(folder: Path, job: Job, source: str, trial: Trial | None = None) -> list[Place]:

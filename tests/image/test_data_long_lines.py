@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections import deque
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.image import data_samples as samples
+from xxhash import xxh3_128
 
-from sftrun_data import files, long_lines
+from sftrun_data import digests, files, long_lines
 from sftrun_data.exclusions import LeftOut
 from sftrun_data.long_lines import LineTooLong
 from sftrun_data.readers.base import Place
@@ -37,8 +40,63 @@ def test_every_line_is_told_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(long_lines, "_BLOCK_BYTES", block)
         patch.setattr(long_lines, "_BEYOND", beyond)
-        found = [bytes(line) for line in long_lines.long_lines(path, most=1 << 20)]
+        digest = xxh3_128()
+        found = [bytes(line) for line in long_lines.long_lines(path, most=1 << 20, digest=digest)]
     assert found == content.splitlines(keepends=True)
+    assert digest.hexdigest() == digests.content_of(path)
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from((b"a" * 30, b"a" * 31, b"b" * 30, b"\n", b"\n" + b"a" * 30, b"c")), max_size=30
+    ),
+    kept=st.integers(0, 5),
+    block=st.integers(1, 80),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_line_that_somebody_looks_at_stays_what_it_is(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], kept: int, block: int
+) -> None:
+    content = b"".join(pieces)
+    path = samples.write(tmp_path_factory.mktemp("lines") / "log", content)
+    held: deque[tuple[bytes, long_lines.Line]] = deque(maxlen=kept)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(long_lines, "_BLOCK_BYTES", block)
+        patch.setattr(long_lines, "_BEYOND", 3)
+        lines = long_lines.long_lines(path, most=1 << 20, digest=xxh3_128())
+        for line, expected in zip(lines, content.splitlines(keepends=True), strict=True):
+            assert bytes(line) == expected
+            held.append((expected, line))
+            assert all(bytes(view) == then for then, view in held)
+
+
+def test_memory_is_used_again(tmp_path: Path) -> None:
+    content = b"".join(b"x" * (1_100_000 + number) + b"\n" for number in range(9))
+    path = samples.write(tmp_path / "log", content)
+    seen = {
+        id(line.obj)
+        for line in long_lines.long_lines(path, most=1 << 30, digest=xxh3_128())
+        if isinstance(line, memoryview)
+    }
+    assert len(seen) < 5
+
+
+def test_what_was_read_to_its_end_has_a_digest(tmp_path: Path) -> None:
+    path = samples.write(tmp_path / "log", b"a\n\nb\nc")
+    expected = {str(path): digests.content_of(path)}
+    for read in (Place.long_lines, Place.lines):
+        place = place_of(tmp_path)
+        list(read(place, path))
+        assert place.read_whole == expected
+        place = place_of(tmp_path)
+        next(read(place, path))
+        assert place.read_whole == {}
+    place = place_of(tmp_path)
+    place.read(path)
+    assert place.read_whole == expected
+    place = dataclasses.replace(place_of(tmp_path), line=(3, 3))
+    assert place.read(path) == b"b\n"
+    assert place.read_whole == {}
 
 
 def test_a_place_tells_them_with_their_numbers_and_without_empty_ones(tmp_path: Path) -> None:
@@ -52,7 +110,7 @@ def test_a_line_of_megabytes_is_not_copied(tmp_path: Path) -> None:
     path = samples.write(
         tmp_path / "log", b"".join(b"x" * (2_000_000 + number) + b"\n" for number in range(4))
     )
-    lines = list(long_lines.long_lines(path, most=1 << 30))
+    lines = list(long_lines.long_lines(path, most=1 << 30, digest=xxh3_128()))
     assert [len(line) for line in lines] == [2_000_001, 2_000_002, 2_000_003, 2_000_004]
     assert [isinstance(line, memoryview) for line in lines[2:]] == [True, True]
 
@@ -64,7 +122,7 @@ def test_a_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(files, "MAX_TRAJECTORY_BYTES", 100)
     path = samples.write(tmp_path / "log", b"short\n" + b"x" * 10_000 + b"\nshort\n")
     with pytest.raises(LineTooLong):
-        list(long_lines.long_lines(path, most=100))
+        list(long_lines.long_lines(path, most=100, digest=xxh3_128()))
     with pytest.raises(LeftOut, match="TooLarge: line 2 of log"):
         list(place_of(tmp_path).long_lines(path))
 
@@ -73,12 +131,12 @@ def test_a_file_that_grows_or_shrinks_meanwhile(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(long_lines, "_BLOCK_BYTES", 4)
     monkeypatch.setattr(long_lines, "_BEYOND", 0)
     path = samples.write(tmp_path / "log", b"one\ntwo\n")
-    lines = long_lines.long_lines(path, most=100)
+    lines = long_lines.long_lines(path, most=100, digest=xxh3_128())
     first = bytes(next(lines))
     with path.open("ab") as file:
         file.write(b"three\n")
     assert [first, *map(bytes, lines)] == [b"one\n", b"two\n", b"three\n"]
-    lines = long_lines.long_lines(path, most=100)
+    lines = long_lines.long_lines(path, most=100, digest=xxh3_128())
     next(lines)
     os.truncate(path, 0)
     assert list(lines) == []

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import io
 import os
-import pickle
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,13 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.image import data_samples as samples
 
-from sftrun_data import digests, errors, exclusions, figures, messages, pools, sources
+from sftrun_data import contents, crews, digests, errors, exclusions, messages, pools, shelves, sources
 from sftrun_data.conversions import convert
 from sftrun_data.exclusions import LeftOut
 from sftrun_data.pools import Task
 from sftrun_data.readers import READERS
 from sftrun_data.readers.base import Place
-from sftrun_data.records import Record
 from sftrun_data.requests import ConversionOptions, HarborJobInput, SourceRequest
 
 pytestmark = pytest.mark.processes
@@ -40,8 +38,9 @@ PATIENCE = 60
 
 @pytest.fixture
 def several(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However small the input, processes are started."""
+    """However small the input, processes are started, and each gets some of it."""
     monkeypatch.setattr(pools, "BYTES_A_WORKER", 1)
+    monkeypatch.setattr(contents, "_BYTES_A_TASK", 1)
 
 
 def squares(numbers: Iterable[int]) -> Iterator[int]:
@@ -101,7 +100,7 @@ def open_gate(gate: Path) -> None:
 def results_of(*works: Callable[[], Iterable[Any]], portable: bool = True, workers: int = 2) -> list[Any]:
     """What the tasks give, in order."""
     taken: list[Any] = []
-    with pools.pool(workers=workers, size=1 << 40) as pool:
+    with pools.pool(workers=workers, size=1 << 40, helps=False) as pool:
         assert pool.num_workers == (workers if workers > 1 else 0)
         pool.run(
             Task(work=work, take=taken.append, end=partial(taken.append, "end"), portable=portable)
@@ -127,17 +126,17 @@ def test_the_first_task_may_be_the_last_to_end(gate: Path) -> None:
         assert taken == []
         open_gate(gate)
 
-    with pools.pool(workers=2, size=1 << 40) as pool:
+    with pools.pool(workers=2, size=1 << 40, helps=False) as pool:
         pool.run(tasks())
     assert taken == ["gate", *(number * number for number in range(20))]
 
 
 def test_what_waits_for_the_first_task_is_bounded(monkeypatch: pytest.MonkeyPatch, gate: Path) -> None:
-    monkeypatch.setattr(pools, "_MAX_WAITING_BYTES", 3_000_000)
+    monkeypatch.setattr(crews, "_MAX_WAITING_BYTES", 3_000_000)
     waiting: list[int] = []
     taken: list[Any] = []
     works: list[Work] = [partial(after, gate), *(partial(large, 2) for _ in range(10))]
-    with pools.pool(workers=2, size=1 << 40) as pool:
+    with pools.pool(workers=2, size=1 << 40, helps=False) as pool:
         receive = pool._receive  # type: ignore[attr-defined]
 
         def watched(worker: Any) -> None:
@@ -157,7 +156,7 @@ def test_work_that_cannot_travel_is_done_here_in_its_turn() -> None:
     works = [lambda number=number: iter([(number, os.getpid())]) for number in range(5)]
     assert results_of(*works, portable=False)[::2] == [(number, os.getpid()) for number in range(5)]
     mixed: list[Any] = []
-    with pools.pool(workers=2, size=1 << 40) as pool:
+    with pools.pool(workers=2, size=1 << 40, helps=False) as pool:
         pool.run(
             Task(work=partial(pids, 1), take=mixed.append, portable=number % 2 == 0) for number in range(10)
         )
@@ -168,6 +167,81 @@ def test_work_that_cannot_travel_is_done_here_in_its_turn() -> None:
 def test_what_is_printed_is_no_result(capfd: pytest.CaptureFixture[str]) -> None:
     assert results_of(noisy, noisy) == ["done", "end"] * 2
     assert capfd.readouterr().err.count("to nobody") == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_caller_works_too_and_the_order_is_the_same(count: int) -> None:
+    taken: list[Any] = []
+    with pools.pool(workers=count, size=1 << 40) as pool:
+        assert pool.num_workers == (count if count > 1 else 0)
+        pool.run(
+            Task(work=partial(pids, 2), take=taken.append, end=partial(taken.append, n)) for n in range(60)
+        )
+        pool.run(Task(work=partial(squares, range(number)), take=taken.append) for number in range(9))
+    assert taken[2:180:3] == list(range(60))
+    assert taken[180:] == [n * n for number in range(9) for n in range(number)]
+    assert os.getpid() in taken[:180:3]
+
+
+def told(kind: str) -> Iterator[tuple[str, int]]:
+    """Work whose result says what is to be done with it."""
+    yield kind, os.getpid()
+
+
+def sign(folder: Path, kind: str) -> None:
+    """Says who did an errand, or fails."""
+    if kind == "bad":
+        raise errors.WorkspaceFailed("no space")
+    with (folder / str(os.getpid())).open("a") as file:
+        file.write(kind)
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_errands_are_done_where_the_result_was_made_and_all_before_the_end(
+    tmp_path: Path, helps: bool
+) -> None:
+    makers: list[int] = []
+
+    def take(result: tuple[str, int]) -> Callable[[], None]:
+        makers.append(result[1])
+        return partial(sign, tmp_path, result[0])
+
+    with pools.pool(workers=2, size=1 << 40, helps=helps) as pool:
+        pool.run(Task(work=partial(told, "x"), take=take) for _ in range(40))
+        done = {int(path.name): len(path.read_text()) for path in tmp_path.iterdir()}
+    assert done == Counter(makers)
+    assert sum(done.values()) == 40
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_an_errand_that_fails_is_heard_of(tmp_path: Path, helps: bool) -> None:
+    with (
+        pytest.raises(errors.WorkspaceFailed, match="no space"),
+        pools.pool(workers=2, size=1 << 40, helps=helps) as pool,
+    ):
+        pool.run(
+            Task(work=partial(told, kind), take=lambda result: partial(sign, tmp_path, result[0]))
+            for kind in ["x"] * 5 + ["bad"]
+        )
+
+
+def shelving(count: int) -> Iterator[tuple[shelves.Shelved, int]]:
+    """Work that leaves lines on the shelf, of which one is more than there should be."""
+    shelves._MAX_BYTES = 1
+    for _ in range(count):
+        yield shelves.SHELF.put(b"line"), shelves.SHELF.num_bytes
+
+
+def test_no_more_is_made_while_a_shelf_is_full() -> None:
+    sizes: list[int] = []
+
+    def take(result: tuple[shelves.Shelved, int]) -> Callable[[], None]:
+        sizes.append(result[1])
+        return partial(shelves.clear, [], [result[0].number])
+
+    with pools.pool(workers=2, size=1 << 40, helps=False) as pool:
+        pool.run(Task(work=partial(shelving, 20), take=take) for _ in range(6))
+    assert sizes == [4] * 120
 
 
 @pytest.mark.parametrize(
@@ -185,7 +259,7 @@ def test_a_failure_has_a_name_and_leaves_nobody(
 ) -> None:
     workers: list[subprocess.Popen[bytes]] = []
     works: list[Work] = [work, *[partial(squares, [1])] * 9]
-    with pytest.raises(kind, match=words) as caught, pools.pool(workers=2, size=1 << 40) as pool:
+    with pytest.raises(kind, match=words) as caught, pools.pool(workers=2, size=1 << 40, helps=False) as pool:
         workers += [worker.process for worker in pool._workers]  # type: ignore[attr-defined]
         pool.run(Task(work=item, take=lambda result: None) for item in works)
     assert caught.value.final is final
@@ -198,7 +272,7 @@ def test_an_error_of_the_caller_ends_workers_in_the_middle_of_work(gate: Path) -
     def interrupted(result: Any) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), pools.pool(workers=2, size=1 << 40) as pool:
+    with pytest.raises(KeyboardInterrupt), pools.pool(workers=2, size=1 << 40, helps=False) as pool:
         workers += [worker.process for worker in pool._workers]  # type: ignore[attr-defined]
         never = partial(after, gate)
         works: list[Work] = [partial(squares, [1]), never, never]
@@ -212,7 +286,7 @@ from functools import partial
 from pathlib import Path
 from tests.image.test_data_pools import after, pids
 from sftrun_data import pools
-with pools.pool(workers=2, size=1 << 40) as pool:
+with pools.pool(workers=2, size=1 << 40, helps=False) as pool:
     work = [partial(pids, 1)] * 20 + [partial(after, Path(sys.argv[1]))] * 2
     print([worker.process.pid for worker in pool._workers], flush=True)
     pool.run(pools.Task(work=item, take=lambda result: print("result", flush=True)) for item in work)
@@ -285,7 +359,13 @@ def add_to(told: list[Any], *what: Any) -> None:
     told.append(what)
 
 
-OPTIONS: list[dict[str, Any]] = [{}, {"max_instances": 5}, {"branches": "All"}, {"min_score": 0.95}]
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"max_instances": 5},
+    {"branches": "All"},
+    {"min_score": 0.95},
+    {"samples": "PerTurn"},
+]
 
 
 @pytest.mark.usefixtures("several")
@@ -314,6 +394,52 @@ def test_the_same_bytes_for_any_number_of_workers(tmp_path: Path, options: dict[
         )
     assert found[0] == found[1] == found[2]
     assert found[0][-1] == [(number + 1, 23) for number in range(23)]
+
+
+@pytest.fixture
+def hired(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that were started."""
+    processes: list[subprocess.Popen[bytes]] = []
+    hire = crews.Crew.hire
+
+    def watched(crew: crews.Crew) -> None:
+        hire(crew)
+        processes.append(crew._workers[-1].process)
+
+    monkeypatch.setattr(crews.Crew, "hire", watched)
+    return processes
+
+
+@pytest.mark.usefixtures("several")
+def test_a_worker_that_is_killed_leaves_no_records(
+    tmp_path: Path, hired: list[subprocess.Popen[bytes]]
+) -> None:
+    def kill(done: int, total: int | None) -> None:
+        hired[0].kill()
+
+    job = job_of(tmp_path)
+    request = samples.request(tmp_path, HarborJobInput(path=job, scaffold="ClaudeCode"))
+    with pytest.raises(errors.WorkerFailed, match="killed by signal 9"):
+        convert(request, on_progress=kill, workers=2)
+    assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.usefixtures("several")
+def test_a_disk_that_is_full_for_a_worker_is_named_and_leaves_no_records(
+    tmp_path: Path, hired: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hire = crews.Crew.hire
+
+    def limited(crew: crews.Crew) -> None:
+        hire(crew)
+        resource.prlimit(hired[-1].pid, resource.RLIMIT_FSIZE, (0, 0))
+
+    monkeypatch.setattr(crews.Crew, "hire", limited)
+    job = job_of(tmp_path)
+    request = samples.request(tmp_path, HarborJobInput(path=job, scaffold="ClaudeCode"))
+    with pytest.raises(errors.WorkspaceFailed, match=r"/(im|lf) cannot be written by uid .*File too large"):
+        convert(request, on_progress=lambda *told: None, workers=2)
+    assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.usefixtures("several")
@@ -356,27 +482,48 @@ def test_the_first_record_is_written_before_the_last_log_is_read(
     assert (seen[0], seen[-1]) == (1, 4)
 
 
-LINES = st.lists(st.binary(max_size=300), max_size=6)
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_log_is_read_once_and_its_digest_is_that_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    job = tmp_path / "jobs" / "job"
+    convert_logs.write_job(job, shape="plain", trials=4, size=convert_logs.SMALL)
+    apart: list[str] = []
+    contents_of = digests.contents_of
+
+    def watched(paths: Iterable[str]) -> Iterator[list[str]]:
+        apart.extend(paths)
+        return contents_of(paths)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digests, "contents_of", watched)
+        first = convert(samples.request(tmp_path, job), on_progress=lambda *told: None, workers=1)
+    assert {Path(path).name for path in apart} >= {"result.json", "config.json"}
+    assert convert_logs.LOG.rpartition("/")[2] not in {Path(path).name for path in apart}
+    again = convert(samples.request(tmp_path, job), on_progress=lambda *told: None, workers=workers)
+    assert again.reused and again.digest == first.digest
 
 
-@given(lines=LINES)
-def test_a_message_arrives_as_it_was_sent_and_its_lines_stand_beside_the_pickle(lines: list[bytes]) -> None:
-    message = messages.packed([pickle.PickleBuffer(line) for line in lines])
-    assert [bytes(part) for part in message[1:]] == lines
+VALUES = st.lists(st.binary(max_size=300), max_size=6)
+
+
+@given(values=VALUES)
+def test_a_message_arrives_as_it_was_sent(values: list[bytes]) -> None:
     stream = io.BytesIO()
-    for sent in (message, messages.packed("next")):
-        messages.write(stream, sent)
+    for sent in (values, "next"):
+        messages.write(stream, messages.packed(sent))
     stream.seek(0)
     first, second = messages.read(stream), messages.read(stream)
-    assert first is not None and [bytes(line) for line in messages.unpacked(first)] == lines
+    assert first is not None and messages.unpacked(first) == values
     assert second is not None and messages.unpacked(second) == "next"
     assert messages.read(stream) is None, "the end"
 
 
-@given(lines=LINES, share=st.floats(0, 1, exclude_max=True))
-def test_a_message_that_ends_in_the_middle_is_the_end(lines: list[bytes], share: float) -> None:
+@given(values=VALUES, share=st.floats(0, 1, exclude_max=True))
+def test_a_message_that_ends_in_the_middle_is_the_end(values: list[bytes], share: float) -> None:
     stream = io.BytesIO()
-    messages.write(stream, messages.packed([pickle.PickleBuffer(line) for line in lines]))
+    messages.write(stream, messages.packed(values))
     torn = stream.getvalue()[: int(share * len(stream.getvalue()))]
     assert messages.read(io.BytesIO(torn)) is None
 
@@ -385,7 +532,7 @@ def test_a_message_that_ends_in_the_middle_is_the_end(lines: list[bytes], share:
 def test_every_reader_travels(tmp_path: Path, reader: Any) -> None:
     place = Place(source="s", trial="t", instance="i", root=tmp_path, folder=tmp_path)
     work = partial(reader.read, place, form="AsSpoken", branches="Longest")
-    assert messages.size_of(messages.packed(work)) < 20_000
+    assert len(messages.packed(work)) < 20_000
 
 
 def test_a_unit_of_a_job_travels(tmp_path: Path) -> None:
@@ -395,13 +542,3 @@ def test_a_unit_of_a_job_travels(tmp_path: Path) -> None:
     for unit in source.units(seed=1):
         assert messages.packed(unit)
     assert isinstance(LeftOut(exclusions.Reason.NO_REWARD), Exception)
-
-
-def test_a_record_s_lines_go_beside_the_pickle_and_a_copy_is_a_record() -> None:
-    nothing: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(figures.Shape)}
-    shape = figures.Shape(**nothing)
-    record = Record(id="r", im=b"im" * 9, lf=b"lf" * 9, shape=shape, fingerprint=b"f", notes=frozenset())
-    message = messages.packed(record)
-    assert [bytes(line) for line in message[1:]] == [record.im, record.lf]
-    assert messages.unpacked(message) == record
-    assert copy.copy(record) == record

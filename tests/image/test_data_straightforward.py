@@ -17,6 +17,7 @@ from tests.image import data_samples as samples
 from sftrun_data import families, sources
 from sftrun_data.outcomes import Defaults, Recipe, Record, outcome_of
 from sftrun_data.readers import repeated_lines
+from sftrun_data.records import Line
 from sftrun_data.requests import Branches, ConversionOptions, HarborJobInput, SourceRequest
 
 Json = dict[str, Any]
@@ -124,14 +125,14 @@ def logs(draw: st.DrawFn) -> list[bytes]:
     return lines
 
 
-def fast(job: Path, recipe: Recipe) -> list[tuple[bytes, bytes]]:
+def fast(job: Path, recipe: Recipe) -> list[tuple[Line, Line]]:
     """The records of our own reader."""
     request = SourceRequest(
         name=job.name, input=HarborJobInput(path=job, scaffold="ClaudeCode"), options=recipe.options
     )
     source = sources.open_logs(request, HarborJobInput(path=job, scaffold="ClaudeCode"), field="sources[0]")
     items = [item for unit in source.units(seed=1) for item in outcome_of(unit, recipe)]
-    return [(bytes(item.im), bytes(item.lf)) for item in items if isinstance(item, Record)]
+    return [(item.im, item.lf) for item in items if isinstance(item, Record)]
 
 
 @given(lines=logs(), branches=st.sampled_from(BRANCHES))

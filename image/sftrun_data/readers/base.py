@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from xxhash import xxh3_128, xxh3_128_hexdigest
+
 from sftrun_data import files, jsons
 from sftrun_data.conversations import Conversation, Provenance
 from sftrun_data.exclusions import LeftOut, Note, Reason
@@ -46,12 +48,17 @@ class Place:
     """The beginnings of files, once they were read: for as long as readers are asked who knows the place."""
     listings: files.Listings | None = field(default=None, compare=False, repr=False)
     """What folders hold, where they need not be listed again."""
+    read_whole: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """The files that were read from beginning to end, and a digest of each: nobody has to read them again for
+    it."""
 
     def read(self, path: Path, *, limit: int | None = None) -> bytes:
         """Returns a file's content, or this run's line of it. Raises LeftOut."""
         if self.line:
             return next((line for *_, line in self._lines_from(path, *self.line)), b"")
-        return files.read(path, root=self.root, limit=limit)
+        data = files.read(path, root=self.root, limit=limit)
+        self.read_whole[str(path)] = xxh3_128_hexdigest(data)
+        return data
 
     def walk(self, inside: str = "", *, depth: int = 8) -> Iterator[Path]:
         """Yields the files under the folder, or a folder inside, as `files.walk` does."""
@@ -79,13 +86,15 @@ class Place:
         real = files.confine(path, root=self.root)
         if not files.is_file(real):
             raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name} is no regular file")
-        number = 0
+        number, digest = 0, xxh3_128()
         try:
-            for number, line in enumerate(long_lines(real, most=files.MAX_TRAJECTORY_BYTES), 1):
+            lines = long_lines(real, most=files.MAX_TRAJECTORY_BYTES, digest=digest)
+            for number, line in enumerate(lines, 1):
                 if not bytes(line[:1]).isspace():
                     yield number, line
                 elif stripped := bytes(line).strip():
                     yield number, stripped
+            self.read_whole[str(path)] = digest.hexdigest()
         except LineTooLong as error:
             raise LeftOut(Reason.TOO_LARGE, f"line {number + 1} of {path.name}") from error
         except OSError as error:
@@ -102,14 +111,17 @@ class Place:
         try:
             with real.open("rb", buffering=_buffer_size(real)) as file:
                 file.seek(offset)
-                number = first - 1
+                number, digest = first - 1, xxh3_128()
                 while line := file.readline(files.MAX_TRAJECTORY_BYTES):
                     number += 1
                     if len(line) == files.MAX_TRAJECTORY_BYTES:
                         raise LeftOut(Reason.TOO_LARGE, f"line {number} of {path.name}")
                     if not line.isspace():  # stripping would copy it
                         yield number, offset, line
+                    digest.update(line)
                     offset += len(line)
+                if first == 1:
+                    self.read_whole[str(path)] = digest.hexdigest()
         except OSError as error:
             raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error.strerror}") from error
 

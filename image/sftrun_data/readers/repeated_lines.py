@@ -13,8 +13,8 @@ behind them are recognised again.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ _MESSAGES = re.compile(rb'"messages"\s*:\s*\[\s*')
 _TOOLS = re.compile(rb'"tools"\s*:\s*(?=\[)')
 _FIRST = re.compile(rb"(?=\{)")
 _NEXT = re.compile(rb"\s*,\s*(?=\{)")
-_MARK, _TOOLS_MARK = secrets.token_hex(16), secrets.token_hex(16)
+_MARK, _TOOLS_MARK = os.urandom(16).hex(), os.urandom(16).hex()
 _MARK_JSON, _TOOLS_MARK_JSON = orjson.dumps(_MARK), orjson.dumps(_TOOLS_MARK)
 
 
@@ -61,8 +61,8 @@ class _CannotBeTakenApart(Exception):
 class _History:
     """The messages of a line: where each begins and ends, and its value."""
 
-    line: bytes
-    """With what was read beyond its end."""
+    line: Line
+    """A view of it keeps its buffer from being used again."""
     begins: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
@@ -85,18 +85,18 @@ class _History:
         self.values += other.values[index : index + count]
         self.reused += count
 
-    def begins_at(self, line: bytes, at: int) -> bool:
+    def begins_at(self, line: Line, at: int) -> bool:
         """Whether all of it stands, byte for byte, in a line from a place on."""
-        return bool(self.ends) and line.startswith(memoryview(self.line)[self.begins[0] : self.ends[-1]], at)
+        return bool(self.ends) and _stands(memoryview(self.line)[self.begins[0] : self.ends[-1]], line, at)
 
-    def num_repeated(self, index: int, line: bytes, at: int) -> int:
+    def num_repeated(self, index: int, line: Line, at: int) -> int:
         """Returns how many messages from `index` on stand, byte for byte, in a line from `at` on."""
         view, begin, end = memoryview(self.line), self.begins[index], self.ends[-1]
-        if not line.startswith(view[begin : self.ends[index]], at):
+        if not _stands(view[begin : self.ends[index]], line, at):
             return 0
-        if line.startswith(view[begin:end], at):
+        if _stands(view[begin:end], line, at):
             return len(self.ends) - index
-        same = num_same(self.line, begin, line, at, most=end - begin)
+        same = num_same(view, begin, line, at, most=end - begin)
         return bisect_right(self.ends, begin + same, index) - index
 
 
@@ -114,9 +114,7 @@ class _Shape:
 class _Fresh:
     """The messages that had to be parsed in a line."""
 
-    line: bytes
-    end: int
-    """Of the line: there may be more behind it."""
+    line: Line
     shape: _Shape
     limit: int = 0
     """Where the last message ends, as far as is known."""
@@ -138,12 +136,12 @@ class _Fresh:
     def _ends(self, at: int) -> Iterator[int]:
         """Yields where a message may end, the likeliest first."""
         if self.limit <= at:
-            match = self.shape.behind.search(self.line, at, self.end)
-            self.limit = match.start() + 1 if match else self.end
+            match = self.shape.behind.search(self.line, at)
+            self.limit = match.start() + 1 if match else len(self.line)
         for match in islice(self.shape.between.finditer(self.line, at, self.limit), _MAX_ENDS_TRIED // 2):
             yield match.start() + 1
         yield self.limit
-        for match in self.shape.behind.finditer(self.line, self.limit, self.end):
+        for match in self.shape.behind.finditer(self.line, self.limit):
             yield match.start() + 1
 
 
@@ -164,21 +162,19 @@ class RepeatedLines:
         if self._pause:
             self._pause -= 1
             return jsons.loads(bytes(line))
-        whole = line if isinstance(line, bytes) else line.obj
-        assert isinstance(whole, bytes), "lines are read into bytes"
-        if self._shape and (value := self._tried(whole, len(line), self._shape)) is not None:
+        if self._shape and (value := self._tried(line, self._shape)) is not None:
             return Document(value)
         document = jsons.loads(bytes(line))
         self._shape = _shape_of(document.value)
         if self._shape is None or document.repaired:
             return document
-        value = self._tried(whole, len(line), self._shape)
+        value = self._tried(line, self._shape)
         return document if value is None else Document(value)
 
-    def _tried(self, line: bytes, end: int, shape: _Shape) -> Any:
+    def _tried(self, line: Line, shape: _Shape) -> Any:
         """Returns the value of a line, None if it cannot be taken apart."""
         try:
-            value = self._taken_apart(_Fresh(line, end, shape))
+            value = self._taken_apart(_Fresh(line, shape))
         except (_CannotBeTakenApart, orjson.JSONDecodeError):
             self._failures += 1
             self._pause = min(2**self._failures, _MAX_PAUSE) if self._failures > 1 else 0
@@ -188,7 +184,7 @@ class RepeatedLines:
 
     def _taken_apart(self, fresh: _Fresh) -> Any:
         line = fresh.line
-        match = _MESSAGES.search(line, max(0, line.find(b'"messages"', 0, fresh.end)), fresh.end)
+        match = _MESSAGES.search(line, max(0, _whole(line).find(b'"messages"', 0, len(line))))
         if not match:
             raise _CannotBeTakenApart
         begin = match.end()
@@ -204,7 +200,9 @@ class RepeatedLines:
         likest, most = _History(b""), 0
         goes_on = [item for item in self._histories if item.begins_at(fresh.line, begin)]
         longest = max(goes_on, key=lambda item: len(item.ends), default=None)
-        for earlier in [longest] if longest else self._histories:
+        if longest:
+            return _walk(fresh, begin, longest, to_the_end=True, begins_with_all=True)[0], longest
+        for earlier in self._histories:
             history, whole = _walk(fresh, begin, earlier, to_the_end=False)
             if whole and history.reused >= _GOES_ON * len(earlier.values):
                 return history, earlier
@@ -216,18 +214,25 @@ class RepeatedLines:
         kept = [history]
         size = 0
         for other in self._histories:
-            size += len(other.line)
+            size += len(_whole(other.line))
             if other is not predecessor and size <= _MAX_BYTES and len(kept) < _MAX_HISTORIES:
                 kept.append(other)
         self._histories = kept
 
 
-def _walk(fresh: _Fresh, at: int, earlier: _History, *, to_the_end: bool) -> tuple[_History, bool]:
+def _walk(
+    fresh: _Fresh, at: int, earlier: _History, *, to_the_end: bool, begins_with_all: bool = False
+) -> tuple[_History, bool]:
     """Returns the messages from a place on, those of an earlier history with their values, and whether these
-    are all: else it was given up, because too many in a row are not in the earlier history."""
+    are all: else it was given up, because too many in a row are not in the earlier history. Where it is known
+    that all of that stands at the place, it is not compared again."""
     history = _History(fresh.line)
     index = missed = 0
     step = _FIRST.match(fresh.line, at)
+    if begins_with_all:
+        index = len(earlier.ends)
+        history.extend(earlier, 0, index, at=at)
+        step = _NEXT.match(fresh.line, history.ends[-1])
     while step:
         at = step.end()
         # What is not there may have been replaced, put in or left out: look a little further on.
@@ -246,14 +251,27 @@ def _walk(fresh: _Fresh, at: int, earlier: _History, *, to_the_end: bool) -> tup
     return history, True
 
 
-def num_same(first: bytes, at: int, second: bytes, there: int, *, most: int) -> int:
+def _whole(line: Line) -> bytes | bytearray:
+    """Returns what a line is the beginning of."""
+    if isinstance(line, bytes):
+        return line
+    assert isinstance(line.obj, bytes | bytearray), "lines are read into bytes"
+    return line.obj
+
+
+def _stands(part: bytes | memoryview, line: Line, at: int) -> bool:
+    """Whether a part stands, byte for byte, in a line from a place on."""
+    return _whole(line).startswith(part, at, len(line))
+
+
+def num_same(first: Line, at: int, second: Line, there: int, *, most: int) -> int:
     """Returns how many bytes from two places on are the same, at most so many."""
     view = memoryview(first)
     low, high = 0, min(most, len(first) - at, len(second) - there)
     step = 4_096
     while low < high:
         size = min(step, high - low)
-        if second.startswith(view[at + low : at + low + size], there + low):
+        if _stands(view[at + low : at + low + size], second, there + low):
             low += size
             step *= 4
         elif size == 1:
@@ -269,12 +287,12 @@ def _surroundings(fresh: _Fresh, begin: int, end: int, history: _History, before
     the rest: where they are those of the line before, they keep their value."""
     line = fresh.line
     marks = [(begin, end, _MARK_JSON)]
-    found = _TOOLS.search(line, end, fresh.end) or _TOOLS.search(line, 0, begin)
-    known = before is not None and before.tools and found and line.startswith(before.tools, found.end())
+    found = _TOOLS.search(line, end) or _TOOLS.search(line, 0, begin)
+    known = before is not None and before.tools and found and _stands(before.tools, line, found.end())
     if found and before and known:
         history.tools, history.tool_values = before.tools, before.tool_values
         marks.append((found.end(), found.end() + len(before.tools), _TOOLS_MARK_JSON))
-    value = orjson.loads(_with_marks(memoryview(line)[: fresh.end], marks))
+    value = orjson.loads(_with_marks(memoryview(line), marks))
     body = _body_of(value)
     if body.get("messages") != [_MARK] or (known and body.get("tools") != _TOOLS_MARK):
         raise _CannotBeTakenApart
@@ -299,8 +317,8 @@ def _tools_at(fresh: _Fresh, at: int, body: dict[str, Any]) -> tuple[bytes, Any]
     """Returns the definitions that begin at a place and their value, nothing if their end is not found."""
     following = _key_behind(body, "tools")
     behind = rb"\]\s*,\s*" + re.escape(orjson.dumps(following)) if following is not None else rb"\]\s*\}"
-    for match in islice(re.compile(behind).finditer(fresh.line, at, fresh.end), _MAX_ENDS_TRIED):
-        tools = fresh.line[at : match.start() + 1]
+    for match in islice(re.compile(behind).finditer(fresh.line, at), _MAX_ENDS_TRIED):
+        tools = bytes(fresh.line[at : match.start() + 1])
         if found := _alone(tools, brackets=2):
             return tools, found[0]
     return b"", None
