@@ -32,7 +32,7 @@ from sftrun_operator.kube import Resource  # noqa: E402
 from sftrun_operator.observations import Observed, OperatorConfig  # noqa: E402
 from sftrun_operator.plans import plan  # noqa: E402
 
-NUM_WORKERS = 64
+NUM_WORKERS = 96
 NAME, UID, VERSION = "the-name-of-a-run", "00000000-0000-4000-8000-000000000000", "the-version"
 WATCHED = ((kube.SFTRUNS, ""), (kube.JOBS, LABEL_RUN), (kube.PODS, LABEL_RUN))
 

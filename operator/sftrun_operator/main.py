@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         "--lease-namespace", type=namespace, metavar="NAME", help="the Lease's namespace (the pod's own)"
     )
     made.add_argument(
-        "--workers", type=workers, default=64, metavar="N", help="looks at a time (default: 64)"
+        "--workers", type=workers, default=96, metavar="N", help="looks at a time (default: 96)"
     )
     made.add_argument(
         "--kubeconfig", metavar="FILE", help="instead of KUBECONFIG or the pod's service account"

@@ -47,7 +47,7 @@ class Options:
     namespaces: Sequence[str] = ()
     """The namespaces to serve; none means all."""
     liveness: str = "0.0.0.0:8080"
-    num_workers: int = 64
+    num_workers: int = 96
     seat: Seat | None = None
     """The Lease to compete for; without one this process works at once."""
     relist_every: float = RELIST_EVERY_SECONDS
