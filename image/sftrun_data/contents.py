@@ -88,8 +88,9 @@ class Contents:
         for batch in self._batches(self.files[number] or self.sources[number].source.inputs()):
             paths = [path for path, _, content in batch if content is None]
             yield Task(
-                work=partial(digests.contents_of, paths) if paths else lambda: iter([[]]),
+                work=partial(digests.contents_of, paths),
                 take=partial(_add, digest, batch),
+                portable=bool(paths),  # what is known needs nobody's work
             )
         self.complete = len(self._digests) == len(self.sources)
 

@@ -60,10 +60,6 @@ def head_of(conversation: Conversation, *, score: Score, rounds: int, acts: bool
     }
 
 
-def _parts(score: Score) -> dict[str, float]:
-    return {part: getattr(score, part) for part in _PARTS}
-
-
 def _provenance(conversation: Conversation) -> dict[str, Any]:
     """A neutral record is a whole conversation's: which answer a sample trains is not its matter."""
     return {name: getattr(conversation.provenance, name) for name in _OF_PROVENANCE}

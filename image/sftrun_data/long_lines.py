@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from io import RawIOBase
 from pathlib import Path
 
 from xxhash import xxh3_128
@@ -34,12 +35,11 @@ def long_lines(path: Path, *, most: int, digest: xxh3_128) -> Iterator[Line]:
     behind the last one. Raises OSError, LineTooLong."""
     buffers: list[bytearray] = []
     with path.open("rb", buffering=0) as file:
-        handle, at = file.fileno(), 0
-        size = min(_BLOCK_BYTES, os.fstat(handle).st_size + 1)
+        at, size = 0, min(_BLOCK_BYTES, _left(file, 0) + 1)
         while True:
             buffer = _free(buffers, size)
             view = memoryview(buffer)
-            count = os.preadv(handle, [view[:size]], at)
+            count = _read(file, at, view[:size])
             begin, last = 0, 0
             while end := buffer.find(b"\n", begin, count) + 1:
                 if end - begin > most:
@@ -58,8 +58,23 @@ def long_lines(path: Path, *, most: int, digest: xxh3_128) -> Iterator[Line]:
             elif size > most:
                 raise LineTooLong
             else:
-                size = min(4 * size, most + 1)
+                size = min(4 * size, most + 1, max(size, _left(file, at)) + 1)
             view.release()
+
+
+def _left(file: RawIOBase, at: int) -> int:
+    """Returns how many bytes a file has behind a place, as it says."""
+    return os.fstat(file.fileno()).st_size - at
+
+
+def _read(file: RawIOBase, at: int, view: memoryview) -> int:
+    """Reads from a place on until a view is full or the file ends; returns how many bytes. A read may give
+    less than there is, where a later page of the file cannot be read: the next one then says so."""
+    file.seek(at)
+    count = 0
+    while count < len(view) and (more := file.readinto(view[count:])):
+        count += more
+    return count
 
 
 def _free(buffers: list[bytearray], size: int) -> bytearray:

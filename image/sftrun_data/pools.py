@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 BYTES_A_WORKER = 24 * 1024 * 1024
-"""Input that is worth the start of another process: a third of a second."""
+"""Input that is worth the start of another process: a fifth of a second."""
 
 Work = Callable[[], Iterable[Any]]
 Errand = Callable[[], None]

@@ -71,7 +71,3 @@ def _turn(raw: RawTurn) -> Turn:
         call_id=orjson.loads(raw.call_id),
         is_error=raw.is_error,
     )
-
-
-def _call(raw: RawCall) -> ToolCall:
-    return ToolCall(name=raw.name, arguments=json.loads(raw.arguments), id=orjson.loads(raw.id))

@@ -35,11 +35,13 @@ class Shelf:
     num_bytes: int = 0
     _lines: dict[int, bytes] = field(default_factory=dict)
     _last: int = 0
+    _latest_taken: int = 0
 
     @property
     def is_full(self) -> bool:
-        """Whether some should be taken before more are made."""
-        return self.num_bytes >= _MAX_BYTES
+        """Whether some should be taken before more are made. Once the last line was taken nobody will take
+        those before it until more is made: the neutral record of a trajectory waits for its next sample."""
+        return self.num_bytes >= _MAX_BYTES and self._latest_taken < self._last
 
     def put(self, line: bytes) -> Shelved:
         """Takes a line; returns what stands for it."""
@@ -51,6 +53,7 @@ class Shelf:
     def take(self, number: int) -> bytes:
         """Gives a line away."""
         line = self._lines.pop(number)
+        self._latest_taken = max(self._latest_taken, number)
         self.num_bytes -= len(line)
         return line
 

@@ -28,8 +28,10 @@ class Writeback:
         """Is told how long the file is."""
         if end - self._upto >= _BYTES and not (self._thread and self._thread.is_alive()):
             self._upto = end
-            self._thread = Thread(target=_send, args=(self.path,), daemon=True)
-            self._thread.start()
+            with suppress(RuntimeError):  # no thread can be started: then it is written at the end
+                thread = Thread(target=_send, args=(self.path,), daemon=True)
+                thread.start()
+                self._thread = thread
 
 
 def _send(path: Path) -> None:

@@ -99,9 +99,12 @@ async def load(kubeconfig: str | None = None) -> Connection:
     try:
         from sftrun_operator import kubeconfigs  # noqa: PLC0415 - no pod has its library, or needs it
     except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("kubernetes"):
+            raise
+        named = path or "there is no pod's service account, and a kubeconfig"
         raise NoClusterError(
-            "no cluster to talk to: this is no pod with a service account, and the Kubernetes client, which "
-            "reads a kubeconfig, is not installed; pip install 'sftrun[operator]' brings it"
+            f"no cluster to talk to: {named} is read by the Kubernetes client, which is not installed; pip "
+            "install 'sftrun[operator]' brings it, or run in a pod with a service account and no KUBECONFIG"
         ) from error
     try:
         return await kubeconfigs.load(path)

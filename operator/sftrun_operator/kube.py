@@ -2,7 +2,7 @@
 
 Own and thin, because the ready-made client builds a model object of every answer (a hundred classes for a
 pod, of which `views` reads ten fields), has no deadline of its own on a request, and opens as many
-connections as there are callers. Here every request has a deadline, 96 connections are the most, and answers
+connections as there are callers. Here every request has a deadline, 112 connections are the most, and answers
 are plain dicts.
 """
 
@@ -22,7 +22,8 @@ from sftrun_api.models import JsonObject
 from sftrun_operator import kube_errors
 from sftrun_operator.connections import Connection
 
-MAX_CONNECTIONS = 96
+MAX_CONNECTIONS = 112
+"""For all lookers at a time, and for those who list and ask meanwhile."""
 REQUEST_SECONDS = 10.0
 PAGE_SIZE = 100
 """Objects a page of a list: each page is parsed whole, at some 25 KB an object."""

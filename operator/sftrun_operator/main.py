@@ -28,6 +28,7 @@ from sftrun_operator.observations import OperatorConfig
 from sftrun_operator.operators import Operator, Options
 from sftrun_operator.passes import PlanFunction
 
+MOST_WORKERS = 256
 TLS_BUFFER_BYTES = 32 * 1024
 """What each TLS connection keeps for what it reads. asyncio's own 256 KB, times connections, would be a fifth
 of the process; a TLS record has 16 KB at most, and reading in smaller pieces costs nothing that was seen."""
@@ -113,7 +114,11 @@ def parser() -> argparse.ArgumentParser:
         "--lease-namespace", type=namespace, metavar="NAME", help="the Lease's namespace (the pod's own)"
     )
     made.add_argument(
-        "--workers", type=workers, default=96, metavar="N", help="looks at a time (default: 96)"
+        "--workers",
+        type=workers,
+        default=str(Options().num_workers),
+        metavar="N",
+        help="looks at a time (default: %(default)s)",
     )
     made.add_argument(
         "--kubeconfig", metavar="FILE", help="instead of KUBECONFIG or the pod's service account"
@@ -151,8 +156,10 @@ def lease(text: str) -> str:
 
 def workers(text: str) -> int:
     """Returns a number of workers."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers: write one from 1 to 64")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of workers: write one from 1 to {MOST_WORKERS}"
+        )
     return int(text)
 
 

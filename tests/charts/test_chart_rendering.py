@@ -51,7 +51,7 @@ RENDERED = {
     "one-replica-with-everything-of-its-pod": [
         "replicas=1",
         "leaderElection=false",
-        "extraArgs={--workers=16}",
+        "extraArgs={--workers=96}",
         "extraEnv[0].name=NO_PROXY",
         "extraEnv[0].value=10.0.0.0/8",
         "imagePullSecrets[0].name=registry",
@@ -81,7 +81,7 @@ REFUSED = {
     "an amount that is none": ["resources.limits.memory=lots"],
     "a toleration with a typo": ["tolerations[0].efect=NoSchedule"],
     "an affinity with a typo": ["affinity.nodeAfinity.x=1"],
-    "an option that is none": ["extraArgs={workers=16}"],
+    "an option that is none": ["extraArgs={workers=96}"],
     "a variable without a name": ["extraEnv[0].value=x"],
     "a source of a variable that is none": ["extraEnv[0].valueFrom.secret.name=x", "extraEnv[0].name=A"],
     "a budget with a typo": ["podDisruptionBudget.enable=true"],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -147,3 +149,38 @@ def test_a_pipe_and_a_missing_file(tmp_path: Path) -> None:
     for name, word in (("pipe", "UnreadableFile"), ("missing", "NoTrajectory")):
         with pytest.raises(LeftOut, match=word):
             list(place_of(tmp_path).long_lines(tmp_path / name))
+
+
+class Faulty(io.RawIOBase):
+    """A file of which a page cannot be read: what is before it comes first, then the error."""
+
+    def __init__(self, content: bytes, page: int) -> None:
+        self._content, self._page, self._at = content, page, 0
+
+    def seek(self, at: int, whence: int = 0) -> int:
+        self._at = at
+        return at
+
+    def readinto(self, buffer: Any) -> int:
+        if self._at >= self._page:
+            raise OSError(5, "Input/output error")
+        piece = self._content[self._at : min(self._at + len(buffer), self._page)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+def test_a_page_that_cannot_be_read_is_no_end_of_the_file() -> None:
+    file = Faulty(b"x" * 100, 60)
+    view = memoryview(bytearray(50))
+    assert long_lines._read(file, 0, view) == 50
+    with pytest.raises(OSError, match="Input/output error"):
+        long_lines._read(file, 50, view)
+
+
+def test_memory_is_asked_for_as_the_file_is_long(tmp_path: Path) -> None:
+    path = samples.write(tmp_path / "log", b"x" * 1_500_000)
+    (line,) = long_lines.long_lines(path, most=1 << 30, digest=xxh3_128())
+    assert isinstance(line, memoryview)
+    assert len(line) == 1_500_000
+    assert line.obj is not None and len(memoryview(line.obj)) < 3_100_000

@@ -505,6 +505,24 @@ def test_a_log_is_read_once_and_its_digest_is_that_of_the_file(
     assert again.reused and again.digest == first.digest
 
 
+@pytest.mark.usefixtures("several")
+def test_files_that_were_all_read_along_need_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = tmp_path / "jobs" / "job"
+    convert_logs.write_job(job, shape="plain", trials=6, size=convert_logs.SMALL)
+    monkeypatch.setattr(contents, "_FILES_A_TASK", 1)
+    digest = [
+        convert(
+            samples.request(tmp_path / str(workers), HarborJobInput(path=job)),
+            on_progress=lambda *told: None,
+            workers=workers,
+        ).digest
+        for workers in (1, 2)
+    ]
+    assert digest[0] == digest[1]
+
+
 VALUES = st.lists(st.binary(max_size=300), max_size=6)
 
 

@@ -63,6 +63,19 @@ def test_a_shelf_knows_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (shelf.take(first.number), shelf.is_full, shelf.num_bytes) == (b"12345", False, 6)
 
 
+def test_a_shelf_is_not_full_of_what_waits_for_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The neutral record of a duplicate waits for the trajectory's next sample: who makes it must go on."""
+    monkeypatch.setattr(shelves, "_MAX_BYTES", 10)
+    shelf = shelves.Shelf()
+    shelf.put(b"a neutral record")
+    rendered = shelf.put(b"a rendered one")
+    assert shelf.is_full
+    shelf.take(rendered.number)
+    assert not shelf.is_full
+    shelf.put(b"the next one")
+    assert shelf.is_full
+
+
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     line = SHELF.put(b"line")
     with pytest.raises(errors.WorkspaceFailed, match="gone/im cannot be written"):

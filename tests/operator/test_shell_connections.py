@@ -118,6 +118,6 @@ def test_the_operator_starts_without_the_kubernetes_client() -> None:
 def test_without_the_kubernetes_client_a_kubeconfig_is_refused_in_words(tmp_path: Path) -> None:
     done = without_kubernetes("--trainer-image", "i", "--kubeconfig", str(tmp_path / "config"))
     assert done.returncode == 1
-    assert "the Kubernetes client, which reads a kubeconfig, is not installed" in done.stderr
+    assert "config is read by the Kubernetes client, which is not installed" in done.stderr
     assert "pip install 'sftrun[operator]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -14,11 +14,12 @@ import pytest
 import yaml
 from tests.operator.shell_fakes import KEY
 
-from sftrun_operator import connections, main, metric_tables
+from sftrun_operator import connections, kube, main, metric_tables
 from sftrun_operator.caches import Key
 from sftrun_operator.health import AddressError, HealthServer, parse_address
 from sftrun_operator.logs import Complaints, LineFormatter, run_logger
 from sftrun_operator.metrics import Metrics
+from sftrun_operator.operators import Options
 
 CHART = Path(__file__).parents[2] / "charts" / "sftrun-operator"
 
@@ -49,6 +50,7 @@ def test_what_is_no_address_says_how_one_looks(given: str) -> None:
         ["--trainer-image", "i", "--run-as-user", "root"],
         ["--trainer-image", "i", "--run-as-user", "0"],
         ["--trainer-image", "i", "--workers", "0"],
+        ["--trainer-image", "i", "--workers", "257"],
         ["--trainer-image", "i", "--liveness", "nowhere"],
         ["--trainer-image", "i", "--surprise"],
         ["--trainer-image", "i", "--namespace", "team-*"],
@@ -61,6 +63,14 @@ def test_wrong_options_end_with_2(argv: list[str], capsys: pytest.CaptureFixture
         main.main(argv)
     assert caught.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_the_number_of_workers_that_is_the_default_may_be_written() -> None:
+    parse = main.parser().parse_args
+    default = parse(["--trainer-image", "i"]).workers
+    assert default == Options().num_workers
+    assert parse(["--trainer-image", "i", f"--workers={default}"]).workers == default
+    assert default < kube.MAX_CONNECTIONS, "lists and questions need connections beside them"
 
 
 def test_ids_may_be_left_to_the_cluster() -> None:
