@@ -409,12 +409,30 @@ def _strike(base: Path, environment: Mapping[str, str]) -> None:
         seals.sync = sync
 
 
+def supervise_afresh(
+    base: Path, arguments: list[str], *, environment: Mapping[str, str], group: Path
+) -> NoReturn:
+    """Becomes a supervisor in a memory cgroup, with nothing of the tests' memory: forked, it would seem to be
+    larger than its child, and be what the kernel ends."""
+    group.write_text(str(os.getpid()))
+    code = (
+        "import json, pathlib, sys\n"
+        "base, arguments, environment, sys.path = json.loads(sys.argv[1])\n"
+        "from tests.image import supervisor_fakes as fakes\n"
+        "told = {'environment': environment, 'group': None, 'uid': None}\n"
+        "sys.exit(fakes.supervise(pathlib.Path(base), arguments, **told))\n"
+    )
+    path = [str(ROOT / part) for part in ("crds", "image", "hack", ".")] + sys.path
+    given = json.dumps([str(base), arguments, dict(environment), path])
+    os.execv(sys.executable, [sys.executable, "-c", code, given])
+
+
 def supervise(
     base: Path, arguments: list[str], *, environment: Mapping[str, str], group: Path | None, uid: int | None
 ) -> int:
     """What runs in a pod of a test: the supervisor's own `run`, with quick times and fake programs."""
     if group is not None:
-        group.write_text(str(os.getpid()))
+        supervise_afresh(base, arguments, environment=environment, group=group)
     if uid is not None:
         base.chmod(0o777)
         os.setgroups([])
