@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import NoneType
-from typing import Any
+from typing import Any, Literal
 
 from sftrun_api.rules.bases import Location
 
-_SCALARS = (str, int, float, NoneType)
+_SCALARS = frozenset({str, int, float, bool, NoneType})
 """What most values are: of them nothing more is asked."""
 MOST_DEPTH = 32
 """More levels than any spec or status of ours needs."""
@@ -19,23 +19,22 @@ MOST_VALUES = 200_000
 """More values than any object of ours holds: what is larger is a YAML whose aliases multiply."""
 
 
-def too_large(value: Any) -> bool:
-    """Whether an object holds more values than any spec needs, however small its text is."""
-    seen, waiting = 0, [value]
-    while waiting and seen <= MOST_VALUES:
-        item = waiting.pop()
-        seen += 1
-        if isinstance(item, _SCALARS):
-            continue
-        if isinstance(item, Mapping):
-            waiting += item.values()
-        elif isinstance(item, list | tuple):
-            waiting += item
-    return bool(waiting) or seen > MOST_VALUES
+def unfit(value: Any) -> Literal["TooManyValues", "NestedTooDeep"] | None:
+    """Returns the rule about shapes that an object breaks: it holds more values than any spec needs, however
+    small its text is, or is nested deeper. Such a one would end a parser, not a run."""
+    seen, depth = 1, 0
+    holders = _holding([value])
+    while holders:
+        seen += sum(map(len, holders))
+        if seen > MOST_VALUES:
+            return "TooManyValues"
+        holders = _holding(item for holder in holders for item in holder)
+        depth += 1
+    return "NestedTooDeep" if depth > MOST_DEPTH else None
 
 
 def too_deep(value: Any, depth: int = MOST_DEPTH) -> bool:
-    """Whether an object is nested deeper than any spec needs: such a one would end a parser, not a run."""
+    """Whether an object is nested deeper than so many levels."""
     level = _holding([value])
     for _ in range(depth):
         if not level:
@@ -44,12 +43,12 @@ def too_deep(value: Any, depth: int = MOST_DEPTH) -> bool:
     return bool(level)
 
 
-def _holding(values: Iterable[Any]) -> list[Iterable[Any]]:
+def _holding(values: Iterable[Any]) -> list[Collection[Any]]:
     """Returns what the containers among some values hold."""
     return [
         value if isinstance(value, list | tuple) else value.values()
         for value in values
-        if not isinstance(value, _SCALARS) and isinstance(value, list | tuple | Mapping)
+        if type(value) not in _SCALARS and isinstance(value, list | tuple | Mapping)
     ]
 
 
@@ -61,5 +60,6 @@ def not_finite_values(value: Any, at: Location = ()) -> Iterator[tuple[Location,
     elif isinstance(value, list | tuple | Mapping):
         inside = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in inside:
-            if not isinstance(item, str | int | NoneType):
+            kind = type(item)
+            if kind is float or kind not in _SCALARS:
                 yield from not_finite_values(item, (*at, key))

@@ -40,9 +40,10 @@ class Judgement:
 def judge_spec(raw: Any, *, document: Any = None, base: Location = ()) -> Judgement:
     """Judges a raw spec. `document` holds it at `base`, where it is part of a whole object."""
     document = raw if document is None else document
-    shape = _unfit(raw)
-    if shape is not None:
-        told = finding(structures.RULES[shape[0]], shape[1], location=base, document=document)
+    unfit = shapes.unfit(raw)
+    if unfit is not None:
+        words = {"values": shapes.MOST_VALUES, "levels": shapes.MOST_DEPTH}
+        told = finding(structures.RULES[unfit], Place(words=words), location=base, document=document)
         return Judgement(spec=None, findings=(told,))
     found: list[Finding] = []
     spec, partial = _read(raw, found, document=document, base=base)
@@ -54,15 +55,6 @@ def judge_spec(raw: Any, *, document: Any = None, base: Location = ()) -> Judgem
         kept = (*kept[:MOST_FINDINGS], rest)
     refused = any(each.refuses for each in kept)
     return Judgement(spec=None if refused else spec, findings=kept)
-
-
-def _unfit(raw: Any) -> tuple[str, Place] | None:
-    """Returns why nothing may walk through the object, and the words for it."""
-    if shapes.too_large(raw):
-        return "TooManyValues", Place(words={"values": shapes.MOST_VALUES})
-    if shapes.too_deep(raw):
-        return "NestedTooDeep", Place(words={"levels": shapes.MOST_DEPTH})
-    return None
 
 
 def _read(
@@ -114,13 +106,15 @@ def _names_at(location: Location) -> tuple[str, ...]:
 
 
 def _sections(value: Any, at: Location) -> Iterator[tuple[Location, Section]]:
-    if isinstance(value, Section):
+    if value is None:
+        return
+    if isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _sections(item, (*at, index))
+    elif isinstance(value, Section):
         yield at, value
         for name, alias in _holders(type(value)):
             yield from _sections(getattr(value, name), (*at, alias))
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            yield from _sections(item, (*at, index))
 
 
 @cache
@@ -144,6 +138,8 @@ def _broken(
 ) -> Iterator[Finding]:
     for rule in rules_of(type(section).__name__):
         try:
+            if rule.holds is not None and rule.holds(section):
+                continue  # as most do
             places = rule.places(section)
         except (CannotTell, TypeError):
             # A function of the library's was given the value that cannot be read.

@@ -33,9 +33,8 @@ def _over_the_root(spec: SFTRunSpec) -> Iterator[Place]:
 
 def _over_the_trainer(spec: SFTRunSpec) -> Iterator[Place]:
     for location, mount in _mounts(spec):
-        path = _plain(mount)
-        taken = next((own for own in _RESERVED if _overlap(path, own)), None)
-        if taken is not None and path != PurePosixPath("/") and not in_system_folder(mount):
+        taken = _reserved_at(mount)
+        if taken is not None and _plain(mount) != PurePosixPath("/") and not in_system_folder(mount):
             yield Place(location=location, words={"mount": mount, "taken": taken})
 
 
@@ -114,6 +113,13 @@ def lies_in(path: str, mount: str) -> bool:
 def _plain(path: str) -> PurePosixPath:
     """Returns an absolute path with single slashes: `//etc` is `/etc` to the container runtime."""
     return PurePosixPath("/" + path.lstrip("/"))
+
+
+@lru_cache(maxsize=256)
+def _reserved_at(mount: str) -> PurePosixPath | None:
+    """Returns which of `RESERVED_PATHS` a mount would cover or lie in."""
+    path = _plain(mount)
+    return next((own for own in _RESERVED if _overlap(path, own)), None)
 
 
 def _inside(path: PurePosixPath, folder: PurePosixPath) -> bool:

@@ -7,23 +7,40 @@ ends with exit code 0 and no weights; `offload_param` below stage 3 is accepted 
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from sftrun_api.models import JsonObject
 from sftrun_api.rules.about_deepspeed import GATHER
 from sftrun_api.run_files import RunFile
-from sftrun_api.specs import SFTRunSpec
+from sftrun_api.specs import DeepSpeed, SFTRunSpec
 
 
 def render(run_file: RunFile) -> str:
     """Returns the configuration as JSON: the same bytes for the same run file."""
-    return json.dumps(configuration(run_file.spec), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    spec = run_file.spec
+    if spec.deepspeed.config is not None:
+        return _text(spec.deepspeed.config)
+    return _generated_text(spec.deepspeed, spec.training.precision, spec.infrastructure.accelerator)
 
 
 def configuration(spec: SFTRunSpec) -> JsonObject:
     """Returns the configuration. `auto` is filled in by transformers from LLaMA-Factory's own arguments."""
     if spec.deepspeed.config is not None:
         return spec.deepspeed.config
-    precision = spec.training.precision
+    return _generated(spec.deepspeed, spec.training.precision, spec.infrastructure.accelerator)
+
+
+def _text(config: JsonObject) -> str:
+    return json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+@lru_cache(maxsize=64)
+def _generated_text(deepspeed: DeepSpeed, precision: str, accelerator: str) -> str:
+    """Kept: nearly all runs have one of a few."""
+    return _text(_generated(deepspeed, precision, accelerator))
+
+
+def _generated(deepspeed: DeepSpeed, precision: str, accelerator: str) -> JsonObject:
     return {
         "train_batch_size": "auto",
         "train_micro_batch_size_per_gpu": "auto",
@@ -39,12 +56,12 @@ def configuration(spec: SFTRunSpec) -> JsonObject:
             "hysteresis": 2,
             "min_loss_scale": 1,
         },
-        "zero_optimization": _zero(spec),
+        "zero_optimization": _zero(deepspeed, accelerator),
     }
 
 
-def _zero(spec: SFTRunSpec) -> JsonObject:
-    stage = spec.deepspeed.zero_stage
+def _zero(deepspeed: DeepSpeed, accelerator: str) -> JsonObject:
+    stage = deepspeed.zero_stage
     zero: JsonObject = {"stage": stage}
     if stage > 0:
         zero |= {"overlap_comm": stage < 3, "contiguous_gradients": True, "reduce_bucket_size": "auto"}
@@ -65,9 +82,9 @@ def _zero(spec: SFTRunSpec) -> JsonObject:
             "stage3_max_reuse_distance": 1_000_000_000,
             GATHER: True,
         }
-    host = {"device": "cpu", "pin_memory": spec.infrastructure.accelerator == "GPU"}
-    if spec.deepspeed.offload_optimizer == "CPU" and stage > 0:
+    host = {"device": "cpu", "pin_memory": accelerator == "GPU"}
+    if deepspeed.offload_optimizer == "CPU" and stage > 0:
         zero["offload_optimizer"] = host
-    if spec.deepspeed.offload_parameters == "CPU" and stage == 3:
+    if deepspeed.offload_parameters == "CPU" and stage == 3:
         zero["offload_param"] = host
     return zero

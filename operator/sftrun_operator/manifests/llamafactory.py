@@ -53,7 +53,7 @@ def as_yaml(value: Any) -> str:
         return "{" + ", ".join(items) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(as_yaml(item) for item in value) + "]"
-    text = _JSON.encode(value)
+    text = str(value) if type(value) is int else _JSON.encode(value)
     if isinstance(value, float) and "e" in text:
         return _BARE_EXPONENT.sub(r"\1.0\2", text)
     if text.isprintable():  # nothing in it for `_UNPRINTABLE`

@@ -50,7 +50,7 @@ def judge(raw: Mapping[str, Any], *, name: str) -> Verdict:
 def parse(raw: Mapping[str, Any]) -> Verdict:
     """Parses a raw spec without judging it: further rules of a newer operator must not refuse what was
     accepted."""
-    if shapes.too_large(raw) or shapes.too_deep(raw):
+    if shapes.unfit(raw):
         return Verdict(spec=None, problems=("spec: nested too deep or too large",))
     try:
         return Verdict(spec=SFTRunSpec.model_validate(dict(raw), context=WITHOUT_RULES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from sftrun_api.models import JsonObject, OpenModel
@@ -59,7 +60,7 @@ class Draft:
         if value is None:
             self._new.pop(key, None)
             return
-        known = {field.alias or name for name, field in type(value).model_fields.items()}
+        known = _keys(type(value))
         before = self._new.get(key)
         kept = {k: v for k, v in before.items() if k not in known} if isinstance(before, Mapping) else {}
         self._new[key] = kept | texts.harmless(value.to_json_object())
@@ -163,6 +164,12 @@ class Draft:
     def _observe_generation(self) -> None:
         self._new["observedGeneration"] = self._view.run.generation
         self._conditions = [c | {"observedGeneration": self._view.run.generation} for c in self._conditions]
+
+
+@cache
+def _keys(model: type[OpenModel]) -> frozenset[str]:
+    """Returns the keys that a model knows."""
+    return frozenset(field.alias or name for name, field in model.model_fields.items())
 
 
 def _conditions(raw: Mapping[str, Any]) -> list[JsonObject]:

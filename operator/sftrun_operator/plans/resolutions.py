@@ -9,6 +9,7 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -110,12 +111,17 @@ def output_dir(spec: SFTRunSpec, *, name: str) -> str:
     asked = spec.training.output_dir or name
     if asked.startswith("/"):
         return asked
-    return str(PurePosixPath(spec.workspace.mount_path) / "artifacts" / "model" / asked)
+    return f"{_below(spec.workspace.mount_path, 'artifacts/model')}/{asked}"
 
 
 def in_workspace(spec: SFTRunSpec, path: str) -> str:
     """Returns a path of the spec as the pod sees it: relative ones lie in the workspace."""
-    return str(PurePosixPath(spec.workspace.mount_path) / path)
+    return _below(spec.workspace.mount_path, path)
+
+
+@lru_cache(maxsize=256)
+def _below(folder: str, path: str) -> str:
+    return str(PurePosixPath(folder) / path)
 
 
 def _learning_rate(training: Training) -> float:

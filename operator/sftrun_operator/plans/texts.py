@@ -19,7 +19,8 @@ def clean(text: object, limit: int = MESSAGE) -> str:
     characters."""
     raw = str(text)[: limit * 4]
     if raw.isprintable():  # most texts: neither control characters nor surrogates in them
-        return cut(" ".join(raw.split()), limit)
+        plain = raw if "  " not in raw and raw == raw.strip() else " ".join(raw.split())
+        return cut(plain, limit)
     spaced = "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in raw)
     return cut(_encodable(" ".join(spaced.split())), limit)
 
