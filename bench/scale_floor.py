@@ -32,7 +32,6 @@ from sftrun_operator.kube import Resource  # noqa: E402
 from sftrun_operator.observations import Observed, OperatorConfig  # noqa: E402
 from sftrun_operator.plans import plan  # noqa: E402
 
-NUM_WORKERS = 96
 NAME, UID, VERSION = "the-name-of-a-run", "00000000-0000-4000-8000-000000000000", "the-version"
 WATCHED = ((kube.SFTRUNS, ""), (kube.JOBS, LABEL_RUN), (kube.PODS, LABEL_RUN))
 
@@ -92,9 +91,10 @@ def _creation(resource: Resource, namespace: str, body: dict[str, Any]) -> Reque
 class Floor:
     """The client."""
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, *, num_workers: int) -> None:
         self._server = connection.server
         self._namespace = namespace
+        self._num_workers = num_workers
         self._session = connection.session(limit=kube.MAX_CONNECTIONS)
         self._requests = templates(namespace)
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -104,7 +104,7 @@ class Floor:
         async with self._session, asyncio.TaskGroup() as group:
             for resource, selector in WATCHED:
                 group.create_task(self._follow(resource, selector))
-            for _ in range(NUM_WORKERS):
+            for _ in range(self._num_workers):
                 group.create_task(self._work())
 
     async def _follow(self, resource: Resource, selector: str) -> None:
@@ -149,9 +149,10 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument("--namespace", required=True)
+    parser.add_argument("--workers", type=int, required=True, help="as the operator's")
     options = parser.parse_args()
     connection = await connections.load(options.kubeconfig)
-    await Floor(connection, options.namespace).serve()
+    await Floor(connection, options.namespace, num_workers=options.workers).serve()
 
 
 if __name__ == "__main__":

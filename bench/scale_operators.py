@@ -19,6 +19,7 @@ from bench.footprints import Footprint
 from tests.cluster.operator_harness import Harness, OperatorProcess, eventually
 
 from cluster import ports, processes
+from sftrun_operator.operators import Options
 
 READY_SECONDS = 120.0
 NOT_WELL = ("conflict", "refused", "error", "unavailable", "timeout")
@@ -124,7 +125,8 @@ async def loaded(here: Harness, *arguments: str, folder: Path) -> AsyncIterator[
 async def bare_client(here: Harness) -> AsyncIterator[int]:
     """Starts `scale_floor`, the client that only writes, with the operator's rights; gives its pid."""
     command = [sys.executable, str(Path(__file__).with_name("scale_floor.py"))]
-    options = ["--kubeconfig", str(here.kubeconfig), "--namespace", here.namespace]
+    workers = str(Options().num_workers)
+    options = ["--kubeconfig", str(here.kubeconfig), "--namespace", here.namespace, "--workers", workers]
     process = await asyncio.create_subprocess_exec(*command, *options, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
