@@ -40,6 +40,25 @@ LLAMA31_70B = LLAMA31_8B | {
     "num_hidden_layers": 80,
     "num_attention_heads": 64,
 }
+DEEPSEEK_V3 = {
+    "model_type": "deepseek_v3",
+    "hidden_size": 7168,
+    "intermediate_size": 18432,
+    "moe_intermediate_size": 2048,
+    "num_hidden_layers": 61,
+    "num_attention_heads": 128,
+    "num_key_value_heads": 128,
+    "n_routed_experts": 256,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "first_k_dense_replace": 3,
+    "q_lora_rank": 1536,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "vocab_size": 129280,
+}
 QWEN25_72B = LLAMA31_70B | {"model_type": "qwen2", "intermediate_size": 29568, "vocab_size": 152064}
 QWEN3_32B = QWEN3_8B | {
     "hidden_size": 5120,
