@@ -28,6 +28,7 @@ from sftrun_api.models import JsonObject
 from sftrun_api.reports import Health, Report, Stage
 from sftrun_api.run_files import RunIdentity
 from sftrun_api.statuses import Check, DatasetStatus, Excluded, Progress
+from sftrun_operator.plans.progressions import WRITE_SECONDS
 
 
 def test_first_sight_of_a_running_pod() -> None:
@@ -68,12 +69,12 @@ def test_training_in_words_and_columns() -> None:
 
 WORTH: dict[str, tuple[Report, float, bool]] = {
     "nothing new": (report(), 300, False),
-    "another step, too soon": (report(progress=progress(11)), 30, False),
-    "another step": (report(progress=progress(11)), 31, True),
+    "another step, too soon": (report(progress=progress(11)), WRITE_SECONDS - 1, False),
+    "another step": (report(progress=progress(11)), WRITE_SECONDS, True),
     "only the loss": (report(progress=progress(10, loss=0.2)), 300, False),
     "only the speed": (report(progress=progress(10, tokens_per_second=5.0)), 300, False),
     "health, too soon": (report(health=Health(healthy=False, reason="Stalled")), 10, False),
-    "health": (report(health=Health(healthy=False, reason="Stalled")), 31, True),
+    "health": (report(health=Health(healthy=False, reason="Stalled")), WRITE_SECONDS, True),
     "stage, at once": (report(stage=Stage.COLLECT), 1, True),
 }
 
@@ -87,8 +88,24 @@ def test_writes_only_what_is_worth_it(case: str) -> None:
     assert made.look_again_in is not None and made.look_again_in <= 60
 
 
+def test_no_minute_holds_three_writes_however_late_the_first_one_arrives() -> None:
+    status, moments = training(), list[float]()
+    for tick in range(1, 2400):
+        now = NOW + tick / 10
+        made = look(
+            run(status), running(answer=answer(report(progress=progress(11 + len(moments))))), now=now
+        )
+        if made.status_patch is not None:
+            status = after(run(status), made)
+            moments.append(now)
+    late = 4.0
+    assert len(moments) > 5
+    assert all(third - (first + late) >= 60 for first, third in zip(moments, moments[2:], strict=False))
+
+
 def test_what_comes_too_soon_is_looked_at_in_time() -> None:
-    made = look(run(training()), running(answer=answer(report(progress=progress(11)))), now=NOW + 30)
+    soon = NOW + WRITE_SECONDS - 1
+    made = look(run(training()), running(answer=answer(report(progress=progress(11)))), now=soon)
     assert made.look_again_in == pytest.approx(1)
 
 
@@ -147,7 +164,7 @@ def test_an_unreachable_pod_is_written_once_however_its_error_reads() -> None:
     status = settled(settled(accepted(), running()), first)
     second = running(answer=answer(None, unreachable_since=NOW - 90, error="timed out after 2.017 s"))
     assert look(run(status), second).status_patch is None
-    back = settled(status, running(answer=answer(report())), now=NOW + 31)
+    back = settled(status, running(answer=answer(report())), now=NOW + WRITE_SECONDS)
     assert condition(back, "ProgressAvailable")["status"] == "True"
 
 
@@ -227,7 +244,7 @@ def test_values_from_the_pod_do_not_pile_up() -> None:
     for number in range(9):
         values = {f"key-{number}-{index}": index for index in range(60)}
         said = report(progress=progress(11 + number), effective=values)
-        status = settled(status, running(answer=answer(said)), now=NOW + 31 * (number + 1))
+        status = settled(status, running(answer=answer(said)), now=NOW + WRITE_SECONDS * (number + 1))
     assert len(status["effective"]) <= 120
 
 

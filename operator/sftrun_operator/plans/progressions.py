@@ -1,6 +1,6 @@
 """A running container: what it tells becomes stage, progress, health, and the sentence that people read.
 
-Progress is best effort. It is written at most every 31 seconds and only when stage, step or health changed; a
+Progress is best effort. It is written at most every 33 seconds and only when stage, step or health changed; a
 new phase is written at once. A pod that cannot be reached changes `ProgressAvailable` and nothing else.
 """
 
@@ -17,8 +17,9 @@ from sftrun_operator.plans import accounts, clocks, reports, states, texts
 from sftrun_operator.plans.drafts import Draft
 from sftrun_operator.plans.views import View
 
-WRITE_SECONDS = 31.0
-"""Two a minute, though the times in a status are whole seconds, rounded down."""
+WRITE_SECONDS = 33.0
+"""At most two in any minute, though the times in a status are whole seconds, rounded down, and one write may
+reach the API server some seconds later than another."""
 UNREACHABLE_SECONDS = 60.0
 LOOK_SECONDS = 60.0
 _REASONS = {
@@ -79,7 +80,7 @@ def _passed_over(pod: PodView, report: Report, foreign: str) -> tuple[Reason, st
 
 
 def _turn(view: View, draft: Draft, status: Literal["True", "False"], reason: Reason, message: str) -> None:
-    """Sets `ProgressAvailable`, at most every 31 seconds. Its message stays as long as its reason does: the
+    """Sets `ProgressAvailable`, at most every 33 seconds. Its message stays as long as its reason does: the
     wording of a connection's failure changes from try to try."""
     known = view.status.conditions.get("ProgressAvailable")
     if known is not None and known.status != "Unknown":
