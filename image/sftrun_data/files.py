@@ -68,7 +68,7 @@ def read(path: Path, *, root: Path, limit: int | None = None) -> bytes:
     return _read(confine(path, root=root), MAX_TRAJECTORY_BYTES if limit is None else limit)
 
 
-def exists(path: Path) -> bool:
+def exists(path: str | Path) -> bool:
     """Whether something is there that we may see. Never raises, unlike `Path.exists` in a closed folder."""
     return os.path.exists(path)  # noqa: PTH110
 
@@ -103,9 +103,11 @@ def confine(path: Path, *, root: Path) -> Path:
         raise LeftOut(reason, f"{path.name} is not there") from None
     except (OSError, RuntimeError) as error:
         raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error}") from error
-    inside = _real(root)
-    if real != inside and not real.startswith(inside.rstrip(os.sep) + os.sep):
-        raise LeftOut(Reason.SYMLINK_OUTSIDE, f"{path.name} leads to {real}")
+    # What a real path begins with is real itself: then the folder need not be resolved.
+    if not real.startswith(f"{root}{os.sep}"):
+        inside = _real(root)
+        if real != inside and not real.startswith(inside.rstrip(os.sep) + os.sep):
+            raise LeftOut(Reason.SYMLINK_OUTSIDE, f"{path.name} leads to {real}")
     return path if real == str(path) else Path(real)
 
 

@@ -98,7 +98,8 @@ def _is_trial_folder(path: Path) -> bool:
 
 
 def _has_marks(path: Path) -> bool:
-    return files.is_dir(path) and any(files.exists(path / mark) for mark in TRIAL_MARKS)
+    # Of nothing but a folder can this be true; and the first one is there nearly always.
+    return any(files.exists(f"{path}{os.sep}{mark}") for mark in TRIAL_MARKS)
 
 
 def _holds_trials(path: Path) -> bool:
@@ -248,10 +249,8 @@ def _is_job_result(path: Path) -> bool:
 
 def _document(path: Path, root: Path) -> tuple[dict[str, Any], bool]:
     """Returns a JSON object that helps where it is there, and whether it is there but broken."""
-    if not files.exists(path):
-        return {}, False
     try:
         value = jsons.loads(files.read(path, root=root, limit=files.MAX_METADATA_BYTES)).value
     except (LeftOut, jsons.BrokenJSON):
-        return {}, True
+        return {}, files.exists(path)
     return (value, False) if isinstance(value, dict) else ({}, True)

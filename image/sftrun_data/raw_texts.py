@@ -6,7 +6,6 @@ escapes. Most logs spell alike; what does not is spelt anew. So equal texts are 
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ import msgspec
 import orjson
 import stringzilla
 from msgspec import Raw
+
+from sftrun_data import utf8
 
 _ONE_FOR_A_BACKSLASH = bytes(byte == ord("\\") for byte in range(256))
 _LONG_ESCAPES = re.compile(rb"\\[\\u]")
@@ -32,8 +33,6 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 """What is raised for logs that may still be read with more patience."""
 EMPTY = b'""'
 """The string without a character."""
-_AT_ONCE = 64 * 1024
-"""Bytes that are checked at once: they stay in the cache."""
 _OTHER_SPELLINGS = (b"\\u", b"\\/")
 """Stand in every string that a record spells in another way (and behind some backslashes, which does no
 harm)."""
@@ -60,7 +59,7 @@ class Spelling:
     def of(cls, data: bytes) -> Spelling:
         """Returns how the strings of a document are spelt. Raises UnicodeDecodeError for one that is not in
         UTF-8: its structure may be in order all the same."""
-        check_utf8(data)
+        utf8.check(data)
         return cls(is_spelt_like_ours(data))
 
     def string(self, raw: Raw) -> bytes:
@@ -93,16 +92,6 @@ def within_strings(texts: Sequence[bytes]) -> list[bytes]:
     # All at once: each step is one call, however many there are.
     joined = b"\n".join(texts).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     return joined.split(b"\n") if texts else []
-
-
-def check_utf8(data: bytes) -> None:
-    """Raises UnicodeDecodeError for bytes that are not UTF-8."""
-    if data.isascii():
-        return
-    view, at, end = memoryview(data), 0, len(data)
-    while at < end:
-        stop = min(at + _AT_ONCE, end)
-        at += codecs.utf_8_decode(view[at:stop], "strict", stop == end)[1]
 
 
 def num_bytes(strings: bytes, *, long_escapes: bool = True) -> int:

@@ -307,27 +307,3 @@ def test_strings_are_spelt_as_records_spell_them(text: str, ascii_only: bool) ->
     document = spelt(text, ascii_only=ascii_only)
     spelling = Spelling.of(document)
     assert spelling.string(Raw(document)) == orjson.dumps(text)
-
-
-@given(
-    st.binary(max_size=6) | st.text(max_size=4).map(str.encode), st.sampled_from((0, 1, 65530, 65533, 65535))
-)
-def test_utf8_is_told_from_what_is_none(data: bytes, before: int) -> None:
-    data = b"{" * before + data
-    assert is_accepted(data) == is_utf8(data)
-
-
-def is_accepted(data: bytes) -> bool:
-    try:
-        raw_texts.check_utf8(data)
-    except ValueError:
-        return False
-    return True
-
-
-def is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -163,7 +163,7 @@ class _Reading:
 
     def take(self, lines: Iterable[tuple[int, _Line[_Usual]]]) -> None:
         """Takes in all lines. Raises Unusual, and what decoding raises."""
-        known = self._known
+        known, turns, times, numbers = self._known, self.turns, self.times, self.numbers
         for number, line in lines:
             message, kind, identity = line.message, line.type, line.uuid
             if message is None or kind not in _SPEAKERS:
@@ -172,25 +172,25 @@ class _Reading:
                 if message is None and identity:
                     self._parents.setdefault(identity, line.parentUuid)
                 continue
-            if _is_apart(line) or identity in known or message.role not in ("", kind):
+            role, content = message.role, message.content
+            if _is_apart(line) or identity in known or (role != kind and role):
                 raise Unusual
             if kind == "assistant":
                 self._answer(message)
+            elif type(content) is list and len(content) == 1 and content[0].type == "tool_result":
+                turns.append(self._returned(content[0]))  # nearly always
             else:
-                self._hear(message.content, line.parentUuid)
+                self._hear(content, line.parentUuid)
             if identity:
                 known.add(identity)
             self._last = identity
-            self.times.append(line.timestamp)
-            self.numbers.append(number)
+            times.append(line.timestamp)
+            numbers.append(number)
 
     def _hear(self, content: _Usual, parent: str | None) -> None:
         if not isinstance(content, list):
             self._check_goes_on(parent)
             self.turns.append(RawTurn("user", self._spelt(content)))
-            return
-        if len(content) == 1 and content[0].type == "tool_result":
-            self.turns.append(self._returned(content[0]))
             return
         said = list(self._heard(content))
         if not any(turn.role == "tool" for turn in said):
