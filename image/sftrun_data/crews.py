@@ -231,15 +231,20 @@ class Crew:
         )
 
     def kill(self) -> None:
-        """Ends the workers whatever they do."""
+        """Ends the workers whatever they do. None is left afterwards."""
         for worker in self._workers:
             worker.process.kill()
+        self.close()
 
-    def close(self) -> None:
-        """Ends the workers: they leave when there is nothing more to read."""
-        self._selector.close()
+    def dismiss(self) -> None:
+        """Has the workers end: they leave when there is nothing more to read."""
         for worker in self._workers:
             worker.requests.close()
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._selector.close()
+        self.dismiss()
         for worker in self._workers:
             try:
                 worker.process.wait(_END_SECONDS)
