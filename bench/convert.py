@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -239,25 +240,32 @@ def other_formats(scratch: Path, scale: Scale, rounds: int) -> Iterator[Row]:
 
 def scaling(scratch: Path, scale: Scale, rounds: int) -> Iterator[Row]:
     """Yields how much faster all cores are than one, as a share of their number."""
-    _compile_as_in_an_image(scratch)
     size = scale.size
-    for trials in scale.scaling_trials:
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            job = Path(folder) / "logs"
-            num_bytes = convert_logs.write_job(job, shape="plain", trials=trials, size=size)
-            yield scaled(job, LINES, num_bytes, rounds)
-    job = scratch / "ATIF"
-    num_bytes = convert_logs.write_atif_job(job, trials=scale.atif_trials * 2, size=size)
-    yield scaled(job, "*/agent/*.json", num_bytes, rounds)
+    with _compiled_as_in_an_image(scratch):
+        for trials in scale.scaling_trials:
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                job = Path(folder) / "logs"
+                num_bytes = convert_logs.write_job(job, shape="plain", trials=trials, size=size)
+                yield scaled(job, LINES, num_bytes, rounds)
+        job = scratch / "ATIF"
+        num_bytes = convert_logs.write_atif_job(job, trials=scale.atif_trials * 2, size=size)
+        yield scaled(job, "*/agent/*.json", num_bytes, rounds)
 
 
-def _compile_as_in_an_image(scratch: Path) -> None:
-    """Lets processes find their code compiled, as they do where it was installed."""
+@contextmanager
+def _compiled_as_in_an_image(scratch: Path) -> Iterator[None]:
+    """Lets processes find their code compiled, as they do where it was installed, until the context ends."""
+    before = dict(os.environ)
     os.environ["PYTHONPYCACHEPREFIX"] = str(scratch / "compiled")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     path = os.pathsep.join(item for item in sys.path if item)
     argv = [sys.executable, "-c", "import sftrun_data.pool_workers, sftrun_data.pipelines"]
-    subprocess.run(argv, env=os.environ | {"PYTHONPATH": path}, check=True)
+    try:
+        subprocess.run(argv, env=os.environ | {"PYTHONPATH": path}, check=True)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def scaled(job: Path, pattern: str, num_bytes: int, rounds: int) -> Row:

@@ -82,9 +82,10 @@ def convert(
                 datasets = tuple(_renamed(found.datasets, request))
                 return replace(found, datasets=datasets, sources=opened.read, reused=True)
             with drafts.drafting(Layout(request.workspace, request.dataset_name, "").folder) as draft:
-                tally = _convert(
-                    request, opened, family=family, draft=draft, pool=pool, on_progress=on_progress
-                )
+                with pools.ended(pool):
+                    tally = _convert(
+                        request, opened, family=family, draft=draft, pool=pool, on_progress=on_progress
+                    )
                 if opened.contents.unchanged():
                     layout = _layout(request, opened, family=family)
                     return _publish(request, opened, layout, draft=draft, tally=tally)
@@ -153,6 +154,7 @@ def _convert(
         portable = bool(pool.num_workers) and contents.sources[number].portable
         batch = contents.batch(number) if portable else 1
         pool.run(pipeline.tasks(batch=batch, portable=portable, on_unit=on_unit, on_read=contents.learn))
+        draft.rest()
         if not read_before:
             pool.run(contents.tasks(number))
         over |= pipeline.forget_beyond_limit()

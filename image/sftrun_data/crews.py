@@ -113,8 +113,8 @@ class Crew:
                     self._order.append(self._give(task))
                     self._settle()
             if self._may_step():
-                self._collect(wait=False)
                 self._step()
+                self._collect(wait=False)
             elif self._order or self._owes_errands():
                 self._collect(wait=True)
             self._settle()
@@ -161,8 +161,9 @@ class Crew:
         if task.work is None or not task.portable:
             return _Slot(task, finished=True)
         worker = min(self._workers, key=lambda worker: len(worker.slots), default=None)
-        # The first one of all is done here: workers need a moment to begin.
-        if worker is None or (self._is_free() and (not self._order or len(worker.slots) >= _AHEAD)):
+        # The first one of all is done here: workers need a moment to begin. And so is the last one, where
+        # they all have something to do.
+        if worker is None or (self._is_free() and (not self._order or worker.slots)):
             self._own = _Slot(task, own=iter(task.work()))
             return self._own
         slot = _Slot(task, worker)
@@ -193,14 +194,18 @@ class Crew:
         self._own = None
 
     def _collect(self, *, wait: bool) -> None:
-        """Takes in a result of every worker that has one; waits for one if told to. Where too much waits for
-        the first task in the order, only of the worker that does it: the others then wait too."""
+        """Takes in all that the workers have answered; waits for something if told to. Where too much waits
+        for the first task in the order, only of the worker that does it: the others then wait too."""
         first = self._order[0].worker if self._order else None
         if wait and first is not None and self._waiting_bytes >= _MAX_WAITING_BYTES:
             self._receive(first)
             return
-        for key, _ in self._selector.select(None if wait else 0):
-            self._receive(key.data)
+        # What is left in a pipe would be heard of a step later, and its worker be idle meanwhile.
+        heard = self._selector.select(None if wait else 0)
+        while heard:
+            for key, _ in heard:
+                self._receive(key.data)
+            heard = self._selector.select(0) if self._waiting_bytes < _MAX_WAITING_BYTES else []
 
     def _receive(self, worker: _Worker) -> None:
         reply = messages.read(worker.replies)
@@ -226,15 +231,20 @@ class Crew:
         )
 
     def kill(self) -> None:
-        """Ends the workers whatever they do."""
+        """Ends the workers whatever they do. None is left afterwards."""
         for worker in self._workers:
             worker.process.kill()
+        self.close()
 
-    def close(self) -> None:
-        """Ends the workers: they leave when there is nothing more to read."""
-        self._selector.close()
+    def dismiss(self) -> None:
+        """Has the workers end: they leave when there is nothing more to read."""
         for worker in self._workers:
             worker.requests.close()
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._selector.close()
+        self.dismiss()
         for worker in self._workers:
             try:
                 worker.process.wait(_END_SECONDS)

@@ -74,6 +74,11 @@ class _File:
         self.end += len(line)
         self._writeback.grown(self.end)
 
+    def rest(self) -> None:
+        """Sends what was added to the disk, and does not wait. Raises OSError."""
+        self.handle.flush()
+        self._writeback.ended(self.end)
+
     def stretches(self) -> Iterator[Stretch]:
         """Yields the places that were given since the last time."""
         given, self._given = self._given, []
@@ -126,6 +131,12 @@ class Draft:
         stretches = [*self._im.stretches(), *self._lf.stretches()]
         dropped, self._dropped = self._dropped, []
         return partial(shelves.clear, stretches, dropped) if stretches or dropped else None
+
+    def rest(self) -> None:
+        """Is told that there is something else to do before the next record. Raises WorkspaceFailed."""
+        with explained(self.folder):
+            self._im.rest()
+            self._lf.rest()
 
     def publish(self, *, im_path: Path, lf_path_of: Callable[[Entry], Path | None]) -> None:
         """Moves the records into place: all kept ones to `im_path`, each to the file that `lf_path_of` names

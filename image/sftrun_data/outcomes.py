@@ -80,11 +80,11 @@ def outcomes_of(units: Iterable[Unit], recipe: Recipe) -> Iterator[list[Item]]:
     size = 0
     for unit in units:
         for item in _Conversion(unit, recipe).items():
-            piece.append(item)
-            size += len(item.im) + len(item.lf) if isinstance(item, Record) else 0
-            if size >= _PIECE_BYTES:
+            if size >= _PIECE_BYTES:  # not behind the last record: its end would be a piece of its own
                 yield piece
                 piece, size = [], 0
+            piece.append(item)
+            size += len(item.im) + len(item.lf) if isinstance(item, Record) else 0
         piece.append(End(unit.read_whole))
     yield piece
 

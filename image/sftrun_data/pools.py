@@ -43,6 +43,12 @@ class Pool(Protocol):
     def run(self, tasks: Iterable[Task]) -> None:
         """Does the tasks and all errands. Raises what they raise, WorkerFailed for a worker that ended."""
 
+    def dismiss(self) -> None:
+        """Tells workers that there is nothing more to do: they end meanwhile."""
+
+    def kill(self) -> None:
+        """Ends workers whatever they do. None is left afterwards."""
+
 
 @contextmanager
 def pool(*, workers: int | None, size: int, helps: bool = True) -> Iterator[Pool]:
@@ -67,6 +73,17 @@ def pool(*, workers: int | None, size: int, helps: bool = True) -> Iterator[Pool
         crew.close()
 
 
+@contextmanager
+def ended(pool: Pool) -> Iterator[None]:
+    """Ends a pool's work with a context: before files are removed that its workers may have open."""
+    try:
+        yield
+    except BaseException:
+        pool.kill()
+        raise
+    pool.dismiss()
+
+
 def num_cpus() -> int:
     """Returns how many CPUs this process may use: by affinity, and by its control group's quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -85,6 +102,12 @@ class _Here:
     def run(self, tasks: Iterable[Task]) -> None:
         for task in tasks:
             do(task)
+
+    def dismiss(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        pass
 
 
 def do(task: Task) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,31 @@ def results_of(*works: Callable[[], Iterable[Any]], portable: bool = True, worke
             for work in works
         )
     return taken
+
+
+def signing(folder: Path, number: int) -> Iterator[int]:
+    """Work that leaves a file."""
+    (folder / str(number)).touch()
+    yield number
+
+
+def seeing(folder: Path, *numbers: int) -> Iterator[int]:
+    """Work that goes on when files are there."""
+    for number in numbers:
+        until = time.monotonic() + PATIENCE
+        while not (folder / str(number)).exists():
+            assert time.monotonic() < until, f"{number} was not begun"
+            time.sleep(0.01)
+        yield -number
+
+
+def test_a_worker_gets_more_as_soon_as_the_caller_has_a_moment(tmp_path: Path) -> None:
+    """All that it has said is heard between two steps, else it is idle during the next."""
+    taken: list[int] = []
+    works: list[Work] = [partial(seeing, tmp_path, 2, 3), *(partial(signing, tmp_path, n) for n in (1, 2, 3))]
+    with pools.pool(workers=2, size=1 << 40) as pool:
+        pool.run(Task(work=work, take=taken.append) for work in works)
+    assert taken == [-2, -3, 1, 2, 3]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -422,6 +448,26 @@ def test_a_worker_that_is_killed_leaves_no_records(
     with pytest.raises(errors.WorkerFailed, match="killed by signal 9"):
         convert(request, on_progress=kill, workers=2)
     assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.usefixtures("several")
+def test_workers_have_ended_when_the_draft_is_removed(
+    tmp_path: Path, hired: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a file that somebody has open stays, on NFS."""
+    running: list[bool] = []
+
+    def fail(done: int, total: int | None) -> None:
+        raise errors.BadData("a bad day")
+
+    def watched(folder: Path, **how: Any) -> None:
+        running.extend(is_running(process.pid) for process in hired)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    request = samples.request(tmp_path, HarborJobInput(path=job_of(tmp_path), scaffold="ClaudeCode"))
+    with pytest.raises(errors.BadData, match="a bad day"):
+        convert(request, on_progress=fail, workers=2)
+    assert running == [False]
 
 
 @pytest.mark.usefixtures("several")

@@ -85,24 +85,27 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_file_is_sent_to_the_disk_as_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writebacks, "_BYTES", 10)
-    sent: list[int] = []
-    fsync = os.fsync
+    monkeypatch.setattr(writebacks, "_BEHIND", 3)
+    sent: list[tuple[int, int]] = []
+    advise = os.posix_fadvise
 
-    def watched(handle: int) -> None:
-        sent.append(os.fstat(handle).st_size)
-        fsync(handle)
+    def watched(handle: int, begin: int, length: int, advice: int) -> None:
+        sent.append((begin, begin + length))
+        advise(handle, begin, length, advice)
 
-    monkeypatch.setattr(os, "fsync", watched)
+    monkeypatch.setattr(os, "posix_fadvise", watched)
     path = samples.write(tmp_path / "im", b"")
     writeback = writebacks.Writeback(path)
-    for size in (9, 10, 15, 20, 30):
+    for size in (10, 13, 18, 23, 40):
         path.write_bytes(b"x" * size)
         writeback.grown(size)
         if writeback._thread:
             writeback._thread.join()
-    assert sent == [10, 20, 30]
-    path.unlink()
-    writeback.grown(100)
+    writeback.ended(41)
     assert writeback._thread is not None
     writeback._thread.join()
-    assert sent == [10, 20, 30]
+    assert sent == [(0, 10), (10, 20), (20, 37), (37, 41)]
+    path.unlink()
+    writeback.grown(100)
+    writeback._thread.join()
+    assert len(sent) == 4
