@@ -10,6 +10,7 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import aiohttp
 import kopf
@@ -66,6 +67,7 @@ class Connection:
         moment: the kubelet rotates it, and a watch outlives it. Close it."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self.ssl_context(), limit=limit),
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=timeout if timeout is not None else aiohttp.ClientTimeout(total=None),
             headers={"User-Agent": "sftrun-operator", "Accept": "application/json"},
             middlewares=(self._authorize,),
@@ -81,9 +83,14 @@ class Connection:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         token = await self.token()
-        if token and str(request.url.origin()) == str(URL(self.server).origin()):
+        if token and request.url.origin() == _origin(self.server):
             request.headers["Authorization"] = f"Bearer {token}"
         return await handler(request)
+
+
+@lru_cache(maxsize=4)
+def _origin(server: str) -> URL:
+    return URL(server).origin()
 
 
 async def load(kubeconfig: str | None = None) -> Connection:

@@ -11,11 +11,13 @@ the next.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Protocol
 
 import kopf
-from kopf._cogs.clients import fetching, watching
+import orjson
+from kopf._cogs.clients import api, fetching, watching
 
 
 class ListTaker(Protocol):
@@ -50,6 +52,18 @@ def divert(settings: kopf.OperatorSettings, taker: Taker) -> None:
     setattr(settings, _TAKER, taker)
     fetching.fetch_objs = _fetch_objs
     watching.watch_objs = _watch_objs
+    api.json = _Reader  # type: ignore[attr-defined, assignment]
+
+
+class _Reader:
+    """What kopf asks of `json`: to read what a watch tells, which takes half as long with orjson."""
+
+    @staticmethod
+    def loads(text: str) -> Any:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return json.loads(text)  # halves of surrogates; or no JSON, of which kopf wants to hear as ever
 
 
 async def _fetch_objs(

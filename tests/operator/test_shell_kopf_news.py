@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, cast
 
 import pytest
-from kopf._cogs.clients import fetching, watching
+from kopf._cogs.clients import api, fetching, watching
 
 from sftrun_operator import kopf_news, kube
 from sftrun_operator.kopf_sessions import kopf_settings
@@ -120,6 +121,18 @@ async def test_what_is_no_change_is_kopf_s(monkeypatch: pytest.MonkeyPatch) -> N
     taker = Taker()
     assert await _watched(monkeypatch, kopf_settings(), taker, NOT_WHOLE) == NOT_WHOLE
     assert taker.told == []
+
+
+@pytest.mark.parametrize("text", ['{"type": "ADDED"}', '"\\ud800"', "18446744073709551616", "[1.5, null]"])
+def test_what_a_watch_tells_is_read_as_kopf_would(text: str) -> None:
+    kopf_news.divert(kopf_settings(), Taker())
+    assert vars(api)["json"].loads(text) == json.loads(text)
+
+
+def test_what_is_no_json_is_told_as_ever() -> None:
+    kopf_news.divert(kopf_settings(), Taker())
+    with pytest.raises(json.JSONDecodeError):
+        vars(api)["json"].loads('{"type": ')
 
 
 async def test_another_session_s_watch_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
