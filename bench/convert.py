@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -50,9 +51,9 @@ class Scale:
     rewritten_trials: int
     atif_trials: int
     baseline_trials: int
-    scaling_trials: tuple[int, ...]
-    """Of request logs: what a process costs to start counts for little in a real job, and is shown by a small
-    one."""
+    scaling_log_trials: tuple[int, ...]
+    scaling_atif_trials: tuple[int, ...]
+    """What a process costs to start counts for little in a real job, and is shown by a small one."""
     memory_trials: int
 
 
@@ -63,7 +64,8 @@ SCALES = {
         rewritten_trials=2,
         atif_trials=40,
         baseline_trials=1,
-        scaling_trials=(12,),
+        scaling_log_trials=(12,),
+        scaling_atif_trials=(80,),
         memory_trials=12,
     ),
     "full": Scale(
@@ -72,7 +74,8 @@ SCALES = {
         rewritten_trials=1,
         atif_trials=150,
         baseline_trials=1,
-        scaling_trials=(12, 48),
+        scaling_log_trials=(12, 48),
+        scaling_atif_trials=(300, 1200),
         memory_trials=21,
     ),
 }
@@ -241,16 +244,16 @@ def other_formats(scratch: Path, scale: Scale, rounds: int) -> Iterator[Row]:
 
 def scaling(scratch: Path, scale: Scale, rounds: int) -> Iterator[Row]:
     """Yields how much faster all cores are than one, as a share of their number."""
-    size = scale.size
+    logs: Callable[..., int] = partial(convert_logs.write_job, shape="plain")
+    jobs = (
+        *(("logs", logs, trials) for trials in scale.scaling_log_trials),
+        *(("ATIF", convert_logs.write_atif_job, trials) for trials in scale.scaling_atif_trials),
+    )
     with _compiled_as_in_an_image(scratch):
-        for trials in scale.scaling_trials:
+        for name, write, trials in jobs:
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                job = Path(folder) / "logs"
-                num_bytes = convert_logs.write_job(job, shape="plain", trials=trials, size=size)
-                yield scaled(job, num_bytes, rounds)
-        job = scratch / "ATIF"
-        num_bytes = convert_logs.write_atif_job(job, trials=scale.atif_trials * 2, size=size)
-        yield scaled(job, num_bytes, rounds)
+                job = Path(folder) / name
+                yield scaled(job, write(job, trials=trials, size=scale.size), rounds)
 
 
 @contextmanager
