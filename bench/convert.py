@@ -30,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "image"), str(ROOT / "crds")]
 
-from bench import convert_baseline, convert_logs  # noqa: E402
+from bench import convert_baseline, convert_logs, footprints  # noqa: E402
 from bench.convert_logs import Size  # noqa: E402
 
 from sftrun_data import conversions, pools  # noqa: E402
@@ -341,10 +341,11 @@ def memory(scratch: Path, scale: Scale) -> Iterator[Row]:
 
 
 def do_peak(job: str, workspace: str, workers: str) -> None:
-    """Is the process of `memory`: prints the peak of itself and its workers, whichever is larger."""
+    """Is the process of `memory`: prints the peak of itself and its workers, whichever is larger. What
+    `getrusage` says of a process itself begins with the peak of the one that started it."""
     convert(Path(job), Path(workspace), workers=int(workers))
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    print(max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024)
+    workers_peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    print(max(footprints.of(os.getpid()).peak_bytes, workers_peak))
 
 
 def first_record(scratch: Path, scale: Scale) -> Iterator[Row]:
