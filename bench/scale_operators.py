@@ -80,7 +80,8 @@ class Loaded:
             return Scrape(text=await response.text())
 
     async def until_idle(self, *, seconds: float) -> None:
-        """Waits until no run waits to be looked at and nothing has been written for a while."""
+        """Waits until no run waits to be looked at and nothing has been written for a while. Asks rarely: an
+        answer of a thousand runs costs some milliseconds, which count as the operator's own."""
         last, since = -1.0, time.monotonic()
 
         async def still() -> float:
@@ -88,7 +89,7 @@ class Loaded:
             now = await self.metrics()
             if now.busy or now.writes != last:
                 last, since = now.writes, time.monotonic()
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(1.0)
             return time.monotonic() - since
 
         await eventually(
