@@ -65,7 +65,7 @@ class PackedRun:
 
     def unpack(self) -> Run:
         """Returns the run as `plan` takes it."""
-        body = _unpack(self.body)
+        body = unpack(self.body)
         return replace(self.head, spec=body["spec"], status=body["status"])
 
 
@@ -147,7 +147,11 @@ def _pack(body: JsonObject) -> bytes:
         return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
-def _unpack(body: bytes) -> Any:
+def unpack(body: bytes | str) -> Any:
+    """Returns what JSON says, also where orjson refuses it: halves of surrogates.
+
+    Raises json.JSONDecodeError, which is a ValueError.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -162,7 +162,7 @@ def test_ten_thousand_runs_add_no_series_and_none_is_unpacked(monkeypatch: pytes
         metrics.heard_of(key)
         metrics.created(key, "Job")
         metrics.turned(key, Transition(attempt=True, ended="Failed", reason=f"Made{number}Up"))
-    monkeypatch.setattr("sftrun_operator.caches._unpack", lambda _: pytest.fail("a run was unpacked"))
+    monkeypatch.setattr("sftrun_operator.caches.unpack", lambda _: pytest.fail("a run was unpacked"))
     text = metrics.text().decode()
     assert len(text.splitlines()) <= few + 4
     assert 'sftrun_runs{phase="Training"} 10000.0' in text
