@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sftrun_api.specs.placements import NodeAffinity, Toleration
-from sftrun_api.specs.sections import Section
+from sftrun_api.specs.sections import Section, always
 from sftrun_api.specs.values import (
     DnsName,
     ImageName,
@@ -120,7 +120,7 @@ class Infrastructure(Section):
         tuple[LocalObjectReference, ...], Field(max_length=8), list_map("name"), unique("name")
     ] = Field(default=(), description="Secrets to pull the image with.")
     resources: Resources = Field(
-        default_factory=Resources, description="Requests and limits of the container, beside the GPUs."
+        default_factory=always(Resources), description="Requests and limits of the container, beside the GPUs."
     )
     shared_memory: Quantity | None = Field(
         default=None, description="Size of /dev/shm. Absent: sized for NCCL by the number of processes."
@@ -156,7 +156,7 @@ class Infrastructure(Section):
         "mounted. Absent: the namespace's default one.",
     )
     security_context: SecurityContext = Field(
-        default_factory=SecurityContext, description="Whom the pod runs as."
+        default_factory=always(SecurityContext), description="Whom the pod runs as."
     )
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64), list_map("name"), unique("name")] = Field(
         default=(), description="Environment variables of the trainer, such as NCCL_DEBUG."

@@ -10,7 +10,7 @@ from sftrun_api.specs.datasets import Dataset
 from sftrun_api.specs.infrastructures import Infrastructure
 from sftrun_api.specs.lifecycles import Lifecycle
 from sftrun_api.specs.model_sources import ModelSource
-from sftrun_api.specs.sections import Section
+from sftrun_api.specs.sections import Section, always
 from sftrun_api.specs.sources import Mixing, Source
 from sftrun_api.specs.trackings import Credentials, Tracking
 from sftrun_api.specs.trainings import DeepSpeed, Training
@@ -40,15 +40,15 @@ class SFTRunSpec(Section):
     sources: Annotated[tuple[Source, ...], Field(max_length=16), AtLeast(1)] = Field(
         description="Where the training data comes from."
     )
-    mixing: Mixing = Field(default_factory=Mixing, description="How several sources become one data set.")
-    dataset: Dataset = Field(default_factory=Dataset, description="The data set that the sources become.")
+    mixing: Mixing = Field(default_factory=always(Mixing), description="How several sources become one data set.")
+    dataset: Dataset = Field(default_factory=always(Dataset), description="The data set that the sources become.")
     model: ModelSource = Field(description="What is fine-tuned: exactly one of path, huggingFace.")
     training: Training = Field(description="The fine-tuning itself.")
     deepspeed: DeepSpeed = Field(
-        default_factory=DeepSpeed, description="How the training state is spread over the GPUs."
+        default_factory=always(DeepSpeed), description="How the training state is spread over the GPUs."
     )
     infrastructure: Infrastructure = Field(
-        default_factory=Infrastructure, description="What the pod gets and where it may run."
+        default_factory=always(Infrastructure), description="What the pod gets and where it may run."
     )
     workspace: Workspace = Field(
         description="The volume that the run reads from and writes to; all relative paths lie in it."
@@ -56,12 +56,12 @@ class SFTRunSpec(Section):
     volumes: Annotated[
         tuple[Volume, ...], Field(max_length=32), list_map("mountPath"), unique("mount_path")
     ] = Field(default=(), description="Further volumes, for models and data.")
-    tracking: Tracking = Field(default_factory=Tracking, description="Where curves go.")
+    tracking: Tracking = Field(default_factory=always(Tracking), description="Where curves go.")
     credentials: Credentials = Field(
-        default_factory=Credentials,
+        default_factory=always(Credentials),
         description="References to Secrets. Their values appear in no object, log or process list.",
     )
     lifecycle: Lifecycle = Field(
-        default_factory=Lifecycle,
+        default_factory=always(Lifecycle),
         description="How long a run may take and how often it is tried. Always mutable.",
     )

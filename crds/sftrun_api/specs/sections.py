@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from types import MappingProxyType, UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +16,8 @@ from sftrun_api.rules import rules_of
 WITHOUT_RULES = MappingProxyType({"rules": False})
 """Context for `model_validate`: reads a spec that was accepted before. Its shape is checked, the rules are
 not, because a newer operator with further rules must not refuse what runs already."""
+
+AnySection = TypeVar("AnySection", bound="Section")
 
 RULE_ERROR = "sftrun_rule"
 """The type of the error that broken rules raise; its context holds `rules`, a list of sentences."""
@@ -43,6 +46,12 @@ class Section(Model):
                 RULE_ERROR, "{sentences}", {"sentences": "; ".join(broken), "rules": broken}
             )
         return self
+
+
+def always(section: type[AnySection]) -> Callable[[], AnySection]:
+    """Returns what gives a section of which nothing is said. It is one object: frozen, and asked for at each
+    hash of a spec, which otherwise would make all such sections, and judge them, anew."""
+    return cache(section)
 
 
 def read_as_the_api_server_does(section: type[Section], value: dict[Any, Any]) -> dict[Any, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sftrun_api.specs.sections import Section
+from sftrun_api.specs.sections import Section, always
 from sftrun_api.specs.values import (
     AtLeast,
     DnsLabel,
@@ -191,7 +191,7 @@ class Source(Section):
         "only with an interleaving mixing.strategy.",
     )
     conversion: Conversion = Field(
-        default_factory=Conversion, description="What is kept of this source and how it is written down."
+        default_factory=always(Conversion), description="What is kept of this source and how it is written down."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sftrun_api.specs.sections import Section
+from sftrun_api.specs.sections import Section, always
 from sftrun_api.specs.values import DnsName, Text, Title, Word
 
 WandbTag = Annotated[Text, Field(min_length=1, max_length=64)]
@@ -46,7 +46,7 @@ class Tracking(Section):
     run_name: Title | None = Field(
         default=None, description="The run's name in tracking systems. Absent: the run's name."
     )
-    wandb: Wandb = Field(default_factory=Wandb, description="Weights & Biases.")
+    wandb: Wandb = Field(default_factory=always(Wandb), description="Weights & Biases.")
 
 
 class SecretKeyRef(Section):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sftrun_api.specs.sections import Section
+from sftrun_api.specs.sections import Section, always
 from sftrun_api.specs.training_parts import Evaluation, Lora, Optimizer, Preference, Quantization, Save
 from sftrun_api.specs.values import FilePath, Number, OpenMap, Switch, Whole, Word
 
@@ -146,8 +146,8 @@ class Training(Section):
     max_grad_norm: Number = Field(
         default=1.0, ge=0, le=1e6, description="Gradients are clipped to this norm; 0: not clipped."
     )
-    optimizer: Optimizer = Field(default_factory=Optimizer, description="The optimizer.")
-    save: Save = Field(default_factory=Save, description="When checkpoints are written and which are kept.")
+    optimizer: Optimizer = Field(default_factory=always(Optimizer), description="The optimizer.")
+    save: Save = Field(default_factory=always(Save), description="When checkpoints are written and which are kept.")
     evaluation: Evaluation | None = Field(
         default=None,
         description="How the validation data is used; needs dataset.validation. Absent: its defaults if "

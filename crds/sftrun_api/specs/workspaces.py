@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sftrun_api.specs.sections import Section
+from sftrun_api.specs.sections import Section, always
 from sftrun_api.specs.values import (
     AtLeast,
     DnsName,
@@ -115,7 +115,7 @@ class VolumeClaimTemplate(Section):
     """A claim that lives as long as the pod."""
 
     metadata: ClaimTemplateMetadata = Field(
-        default_factory=ClaimTemplateMetadata, description="Labels and annotations of the claim."
+        default_factory=always(ClaimTemplateMetadata), description="Labels and annotations of the claim."
     )
     spec: ClaimTemplateSpec = Field(description="What the claim asks for.")
 
