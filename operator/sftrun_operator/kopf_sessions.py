@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -68,6 +69,8 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[str] = self._ours.create_future()
         self._stopping = threading.Event()
+        self._told: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._woken = False
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     def start(self) -> None:
@@ -93,9 +96,19 @@ class Session:
         self._ours.call_later(STOP_SECONDS, self._end, "stopped")
 
     def tell(self, hear: Callable[[T], None], news: T) -> None:
-        """Hands news over to our event loop."""
-        if not self._stopping.is_set():
-            self._ours.call_soon_threadsafe(hear, news)
+        """Hands news over to our event loop, which is woken once for all that is told until it listens."""
+        if self._stopping.is_set():
+            return
+        self._told.append((hear, news))
+        if not self._woken:
+            self._woken = True
+            self._ours.call_soon_threadsafe(self._listen)
+
+    def _listen(self) -> None:
+        self._woken = False  # before the last look: what comes behind it wakes again
+        while self._told:
+            hear, news = self._told.popleft()
+            self._ours.call_soon(hear, news)
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()

@@ -36,6 +36,9 @@ from sftrun_operator.watches import Watch
 
 NUM_SCOUTS = 16
 """Workers that find out whether an API server that was away is there again."""
+SETTLE_SECONDS = 0.1
+"""How long what is told of Jobs and pods is left to settle: a Job's first pod is told of in several breaths,
+and one look at the end of them sees all."""
 FINISH_SECONDS = 3.0
 """How long passes that are under way may take after the request to end."""
 
@@ -141,6 +144,15 @@ class Operator:
     def leads(self) -> bool:
         """Whether this process may write."""
         return self._election.leads if self._election is not None else True
+
+    def heard(self, news: News) -> None:
+        """Takes in what the watch tells, and has the run looked at."""
+        if not self.caches.take(news):
+            return
+        if news.kind == "SFTRun":
+            self._changed(news)
+        else:
+            self.queue.add_in(news.entry.run, SETTLE_SECONDS)
 
     def vitals(self) -> Vitals:
         """Returns what probes judge."""
@@ -257,7 +269,7 @@ class Operator:
         watch = Watch(
             connection=self._connection,
             namespaces=options.namespaces,
-            heard=self._heard,
+            heard=self.heard,
             listed=self._listed,
             knows=self.caches.knows,
             restarted=metrics.watch_restarts.inc,
@@ -273,10 +285,6 @@ class Operator:
             asyncio.create_task(watch.run(prepare=relists.until_listed), name="watch"),
             asyncio.create_task(relisting, name="relists"),
         ]
-
-    def _heard(self, news: News) -> None:
-        if self.caches.take(news):
-            self._changed(news)
 
     def _listed(self, listing: Listing) -> None:
         for gone in self.caches.sweep(listing):

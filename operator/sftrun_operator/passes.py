@@ -197,19 +197,20 @@ class Passes:
             self._metrics.created(key, str(manifest["kind"]))
         if plan.keep:
             self._polls.drop_curve(key)
-        self._look_after_write(key, wrote=bool(plan.status_patch or plan.delete or plan.create))
+        self._look_after_write(key, plan)
 
-    def _look_after_write(self, key: Key, *, wrote: bool) -> None:
+    def _look_after_write(self, key: Key, plan: Plan) -> None:
         """Looks again soon after a write, until a look writes nothing: only then the run is as planned.
         Writes that never end (two operators of different minds) slow down instead of flooding the API
-        server."""
-        if not wrote:
+        server. A Job that was made is told of by the watch: until then there is nothing to see."""
+        if not (plan.status_patch or plan.delete or plan.create):
             self._writing.pop(key, None)
             return
         self._complaints.over(about=None)
         writes = self._writing.get(key, 0)
         self._writing[key] = writes + 1
-        self._queue.add_in(key, min(FIRST_RELOOK_SECONDS * 2.0 ** min(writes, 16), LAST_RELOOK_SECONDS))
+        if plan.look_again_in is None or not any(each["kind"] == "Job" for each in plan.create):
+            self._queue.add_in(key, min(FIRST_RELOOK_SECONDS * 2.0 ** min(writes, 16), LAST_RELOOK_SECONDS))
 
     def _follow(self, key: Key, plan: Plan, *, run: Run, observed: Observed) -> None:
         pod = next((pod for pod in observed.pods if pod.uid == plan.poll_pod), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -366,6 +366,19 @@ async def test_writes_that_never_end_slow_down(monkeypatch: pytest.MonkeyPatch) 
     assert delays[:4] == [0.05, 0.1, 0.2, 0.4]
     assert delays[-2:] == [60.0, 60.0]
     assert len(writes(shell.kube)) == len(delays)
+
+
+async def test_a_job_that_was_made_is_heard_of_and_not_looked_for() -> None:
+    """The watch tells of it; else its plan's own time comes."""
+
+    def plan(run: Run, observed: Observed, *, now: float, config: OperatorConfig) -> Plan:
+        return replace(tiny_plan(run, observed, now=now, config=config), look_again_in=30.0)
+
+    shell = Shell(FakeKube(sftrun()), plan=plan)
+    shell.hear("SFTRun", sftrun())
+    await shell.settle()
+    assert writes(shell.kube) == ["patch SFTRun x", f"create ConfigMap {JOB}", f"create Job {JOB}"]
+    assert shell.passed("ok") == 1
 
 
 async def test_a_running_pod_is_polled_and_a_gone_run_is_not() -> None:

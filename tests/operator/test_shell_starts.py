@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from tests.operator.shell_fakes import serving, sftrun
+from tests.operator.shell_fakes import KEY, owned, serving, sftrun
 
 from sftrun_operator import kube
+from sftrun_operator.caches import news_of
 from sftrun_operator.observations import OperatorConfig
 from sftrun_operator.operators import Operator, Options
 from sftrun_operator.plans import plan
@@ -81,3 +82,22 @@ async def test_an_operator_that_could_list_nothing_yet_ends_at_once() -> None:
         operator.stop.set()
         await asyncio.wait_for(task, 5)
         server.pods.set()
+
+
+async def test_a_run_is_looked_at_at_once_and_what_its_pods_do_once_it_has_settled() -> None:
+    server = Server()
+    async with started(server) as (operator, task):
+        await operator.queue.take()
+        operator.queue.done(KEY)
+        for number in range(3):
+            operator.heard(news_of("Pod", owned("Pod", "p", uid="p", version=str(10 + number))))
+            operator.heard(news_of("Job", owned("Job", "j", uid="j", version=str(10 + number))))
+        assert not len(operator.queue), "six news of one run are left to settle"
+        assert await asyncio.wait_for(operator.queue.take(), 60) == KEY
+        operator.queue.done(KEY)
+        assert not len(operator.queue), "one look saw all"
+        operator.heard(news_of("SFTRun", sftrun(version="20", attempt=1, conditions=ACCEPTED, jobUID="j")))
+        assert len(operator.queue) == 1, "what people want is not kept waiting"
+        server.pods.set()
+        operator.stop.set()
+        await asyncio.wait_for(task, 60)

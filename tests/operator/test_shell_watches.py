@@ -17,7 +17,7 @@ from tests.operator.shell_fakes import serving, sftrun
 from sftrun_operator import watches
 from sftrun_operator.caches import Caches, Listing, News, news_of
 from sftrun_operator.connections import Connection
-from sftrun_operator.kopf_sessions import kopf_settings
+from sftrun_operator.kopf_sessions import Session, kopf_settings
 from sftrun_operator.logs import tame_kopf
 from sftrun_operator.watches import Watch
 
@@ -345,6 +345,32 @@ async def test_the_end_of_kopf_ends_no_task_of_ours_and_is_told_in_one_line(
     said = [each for each in caplog.records if each.name.startswith(("kopf", "sftrun"))]
     assert [each.levelname for each in said] == ["WARNING"]
     assert "'code': 500" in said[0].getMessage()
+
+
+async def test_all_that_is_told_is_heard_in_its_order_with_fewer_wakes_than_news() -> None:
+    heard: list[int] = []
+    wakes = 0
+    loop = asyncio.get_running_loop()
+    wake = loop.call_soon_threadsafe
+
+    def counted(*arguments: Any) -> asyncio.Handle:
+        nonlocal wakes
+        wakes += 1
+        return wake(*arguments)
+
+    async def tell_much(session: Session) -> None:
+        for number in range(10_000):
+            session.tell(heard.append, number)
+            if number % 1_000 == 0:
+                await asyncio.sleep(0)
+
+    loop.call_soon_threadsafe = counted  # type: ignore[method-assign, assignment]
+    session = Session(tell_much)
+    session.start()
+    assert await session.wait() == "kopf returned"
+    session.stop()
+    assert heard == list(range(10_000))
+    assert wakes < 5_000
 
 
 async def test_no_thread_stays_behind() -> None:

@@ -120,7 +120,8 @@ class Infrastructure(Section):
         tuple[LocalObjectReference, ...], Field(max_length=8), list_map("name"), unique("name")
     ] = Field(default=(), description="Secrets to pull the image with.")
     resources: Resources = Field(
-        default_factory=always(Resources), description="Requests and limits of the container, beside the GPUs."
+        default_factory=always(Resources),
+        description="Requests and limits of the container, beside the GPUs.",
     )
     shared_memory: Quantity | None = Field(
         default=None, description="Size of /dev/shm. Absent: sized for NCCL by the number of processes."

@@ -40,8 +40,12 @@ class SFTRunSpec(Section):
     sources: Annotated[tuple[Source, ...], Field(max_length=16), AtLeast(1)] = Field(
         description="Where the training data comes from."
     )
-    mixing: Mixing = Field(default_factory=always(Mixing), description="How several sources become one data set.")
-    dataset: Dataset = Field(default_factory=always(Dataset), description="The data set that the sources become.")
+    mixing: Mixing = Field(
+        default_factory=always(Mixing), description="How several sources become one data set."
+    )
+    dataset: Dataset = Field(
+        default_factory=always(Dataset), description="The data set that the sources become."
+    )
     model: ModelSource = Field(description="What is fine-tuned: exactly one of path, huggingFace.")
     training: Training = Field(description="The fine-tuning itself.")
     deepspeed: DeepSpeed = Field(

@@ -191,7 +191,8 @@ class Source(Section):
         "only with an interleaving mixing.strategy.",
     )
     conversion: Conversion = Field(
-        default_factory=always(Conversion), description="What is kept of this source and how it is written down."
+        default_factory=always(Conversion),
+        description="What is kept of this source and how it is written down.",
     )
 
 

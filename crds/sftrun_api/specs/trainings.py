@@ -147,7 +147,9 @@ class Training(Section):
         default=1.0, ge=0, le=1e6, description="Gradients are clipped to this norm; 0: not clipped."
     )
     optimizer: Optimizer = Field(default_factory=always(Optimizer), description="The optimizer.")
-    save: Save = Field(default_factory=always(Save), description="When checkpoints are written and which are kept.")
+    save: Save = Field(
+        default_factory=always(Save), description="When checkpoints are written and which are kept."
+    )
     evaluation: Evaluation | None = Field(
         default=None,
         description="How the validation data is used; needs dataset.validation. Absent: its defaults if "
