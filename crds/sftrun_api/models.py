@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +26,12 @@ class Model(BaseModel):
     def to_json_object(self) -> JsonObject:
         """Returns the value as Kubernetes and the files hold it: camelCase keys, absent instead of null."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@cache
+def field_names(model: type[Model]) -> tuple[str, ...]:
+    """Returns the model's fields as users and files write them."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 class OpenModel(Model):

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from sftrun_api import rules as section_rules
 from sftrun_api.llamafactory import TEMPLATES
+from sftrun_api.models import field_names
 from sftrun_api.rules import (
     about_arguments,
     about_data,
@@ -49,12 +50,8 @@ _WHERE = {"schema": "apply", "admission": "apply", "operator": "operator", "pref
 def root_rules() -> tuple[Rule, ...]:
     """Returns the rules about the whole object, over the fields that the models have now."""
     return section_rules.change_rules(
-        spec_fields=_outside_names(SFTRunSpec), infrastructure_fields=_outside_names(Infrastructure)
+        spec_fields=field_names(SFTRunSpec), infrastructure_fields=field_names(Infrastructure)
     )
-
-
-def _outside_names(section: type[SFTRunSpec] | type[Infrastructure]) -> list[str]:
-    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 TOPICS = MappingProxyType(

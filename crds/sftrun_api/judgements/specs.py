@@ -15,6 +15,7 @@ from sftrun_api.judgements import structures
 from sftrun_api.judgements.findings import Finding, finding
 from sftrun_api.judgements.partials import CannotTell, Partial, section_in
 from sftrun_api.llamafactory.checks import near, shown
+from sftrun_api.models import field_names
 from sftrun_api.rules import rules_of
 from sftrun_api.rules.bases import Location, Place
 from sftrun_api.specs import WITHOUT_RULES, Section, SFTRunSpec
@@ -102,7 +103,7 @@ def _names_at(location: Location) -> tuple[str, ...]:
             ),
             None,
         )
-    return structures.field_names(section) if section is not None else ()
+    return field_names(section) if section is not None else ()
 
 
 def _sections(value: Any, at: Location) -> Iterator[tuple[Location, Section]]:

@@ -17,7 +17,6 @@ from sftrun_api.judgements.homes import home
 from sftrun_api.llamafactory.checks import nearest, oddity, shown
 from sftrun_api.rules import about_shapes
 from sftrun_api.rules.bases import Location, Place
-from sftrun_api.specs.sections import Section
 
 RULES = {rule.id: rule for rule in about_shapes.RULES}
 
@@ -54,11 +53,6 @@ def location_of(error: ErrorDetails) -> Location:
     """Returns where the error is; pydantic marks a wrong key by one more part."""
     location = error["loc"]
     return location[:-1] if location and location[-1] == "[key]" else location
-
-
-def field_names(section: type[Section]) -> tuple[str, ...]:
-    """Returns the section's fields as users write them."""
-    return tuple(field.alias or name for name, field in section.model_fields.items())
 
 
 def kind_of(value: Any) -> str:

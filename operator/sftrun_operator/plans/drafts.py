@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Literal
 
-from sftrun_api.models import JsonObject, OpenModel
+from sftrun_api.models import JsonObject, OpenModel, field_names
 from sftrun_operator.decisions import Deletion, EventNote, Plan
 from sftrun_operator.observations import JobView
 from sftrun_operator.plans import clocks, patches, phases, texts
@@ -60,7 +59,7 @@ class Draft:
         if value is None:
             self._new.pop(key, None)
             return
-        known = _keys(type(value))
+        known = field_names(type(value))
         before = self._new.get(key)
         kept = {k: v for k, v in before.items() if k not in known} if isinstance(before, Mapping) else {}
         self._new[key] = kept | texts.harmless(value.to_json_object())
@@ -164,12 +163,6 @@ class Draft:
     def _observe_generation(self) -> None:
         self._new["observedGeneration"] = self._view.run.generation
         self._conditions = [c | {"observedGeneration": self._view.run.generation} for c in self._conditions]
-
-
-@cache
-def _keys(model: type[OpenModel]) -> frozenset[str]:
-    """Returns the keys that a model knows."""
-    return frozenset(field.alias or name for name, field in model.model_fields.items())
 
 
 def _conditions(raw: Mapping[str, Any]) -> list[JsonObject]:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sftrun_api.counts import gpu_count, process_count
-from sftrun_api.models import JsonObject
+from sftrun_api.models import JsonObject, field_names
 from sftrun_api.rules.about_data import REASONING_TEMPLATES
 from sftrun_api.run_files import ResolvedValues
 from sftrun_api.specs import Lora, SFTRunSpec, Training
@@ -100,9 +100,7 @@ def allowed(spec: SFTRunSpec) -> JsonObject:
 
 
 _RENDERED = ("optimizer", "dataloaderNumWorkers", "sharedMemory", "resources", "loraAlpha", "evalBatchSize")
-PINNED = frozenset(
-    (*(field.alias or name for name, field in ResolvedValues.model_fields.items()), *_RENDERED, *ALLOWED)
-)
+PINNED = frozenset((*field_names(ResolvedValues), *_RENDERED, *ALLOWED))
 """Keys of `status.effective` that the operator alone writes, whatever a report says."""
 
 
