@@ -14,6 +14,11 @@ from typing import Any
 
 import orjson
 
+RUNS = ("sftruns", "trainjobs")
+"""What users create: ours, and Kubeflow Trainer's."""
+NAMESAKES = (*RUNS, "jobsets", "services")
+"""Whose objects have the name of their run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -31,8 +36,9 @@ class Call:
 
     @property
     def run(self) -> str:
-        """The run that a call about a run, its ConfigMap or its Job is about."""
-        return self.name if self.resource.startswith("sftruns") else self.name.rsplit("-", 2)[0]
+        """The run that a call about a run, or about what was made for it, is about."""
+        bare = self.resource.partition("/")[0] in NAMESAKES
+        return self.name if bare else self.name.rsplit("-", 2)[0]
 
 
 class AuditLog:
@@ -93,7 +99,7 @@ def starts(calls: Iterable[Call], *, user: str) -> dict[str, float]:
     for call in calls:
         if call.verb != "create" or call.code != 201:
             continue
-        if call.resource == "sftruns":
+        if call.resource in RUNS:
             created[call.name] = call.received
         elif call.resource == "jobs" and call.user == user:
             answered.setdefault(call.run, call.answered)

@@ -1,8 +1,5 @@
 """The operator as its image holds it and as its pod finds it: the image's packages and compiled code, and a
-service account in place of a kubeconfig. What it costs would otherwise be another program's figure.
-
-Without a container, because what runs in one is counted elsewhere: the service account's files are mounted
-for this process alone.
+service account in place of a kubeconfig (`pods`). What it costs would otherwise be another program's figure.
 """
 
 from __future__ import annotations
@@ -14,20 +11,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from bench import pods
 from tests.cluster.operator_harness import Harness, OperatorProcess
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements" / "operator.txt"
 CODE = (ROOT / "crds" / "sftrun_api", ROOT / "operator" / "sftrun_operator")
-IN_POD = """
-mount -t tmpfs none /run
-mkdir -p /run/secrets/kubernetes.io
-cp -r "$1" /run/secrets/kubernetes.io/serviceaccount
-shift
-exec "$@"
-"""
 
 
 def interpreter() -> Path:
@@ -62,34 +52,15 @@ def start(here: Harness, *arguments: str, folder: Path) -> OperatorProcess:
     for package in CODE:
         shutil.copytree(package, code / package.name, dirs_exist_ok=True)
     compileall.compile_dir(code, quiet=1)
-    account = _service_account(here, folder / "account")
-    server = urlsplit(_server(here))
+    made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}
+    here.cluster.apply(made, namespace=here.namespace)
+    account = pods.service_account(
+        here.cluster, "operator", namespace=here.namespace, folder=folder / "account"
+    )
     return OperatorProcess(
         arguments=("-n", here.namespace, *arguments),
         folder=folder,
         source=code,
-        python=("unshare", "--mount", "sh", "-ec", IN_POD, "sh", str(account), str(interpreter())),
-        environment={
-            "KUBERNETES_SERVICE_HOST": server.hostname or "",
-            "KUBERNETES_SERVICE_PORT": str(server.port),
-            "KUBECONFIG": "",
-        },
+        python=pods.command(account, str(interpreter())),
+        environment=pods.environment(here.cluster),
     )
-
-
-def _server(here: Harness) -> str:
-    jsonpath = "-o=jsonpath={.clusters[0].cluster.server}"
-    return here.cluster.kubectl("config", "view", "--minify", jsonpath).strip()
-
-
-def _service_account(here: Harness, folder: Path) -> Path:
-    """Makes a folder with the files that the kubelet would mount, and returns it."""
-    assert here.cluster.folder is not None
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}
-    here.cluster.apply(account, namespace=here.namespace)
-    folder.mkdir(exist_ok=True)
-    token = here.cluster.kubectl("create", "token", "operator", "--duration=2h", namespace=here.namespace)
-    (folder / "token").write_text(token.strip())
-    (folder / "namespace").write_text(here.namespace)
-    shutil.copy(here.cluster.folder.pki / "ca.crt", folder / "ca.crt")
-    return folder

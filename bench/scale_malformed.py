@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from bench import audits
 from bench.audits import AuditLog, Call
-from bench.scale_operators import audit_log, create_many, loaded, varied
+from bench.scale_operators import audit_log, create_many, loaded, sft_runs, varied
 from bench.stages import quantile, say, stage
 from tests.cluster.operator_harness import Harness, eventually, manifest
 
@@ -87,7 +87,9 @@ async def among_malformed(*, num_runs: int, idle_seconds: float = 60.0) -> dict[
             await _one_by_one(here, "alone")
             await _until_jobs(here, log, calls, NUM_GOOD)
             await asyncio.to_thread(_open_the_crd, here.cluster)
-            good = create_many(here, [f"among-{number:03}" for number in range(NUM_GOOD)], creators=2)
+            good = create_many(
+                sft_runs(here), [f"among-{number:03}" for number in range(NUM_GOOD)], creators=2
+            )
             await asyncio.gather(_create(here, num_runs), good)
             await _until_jobs(here, log, calls, 2 * NUM_GOOD)
             await asyncio.to_thread(here.cluster.install_crds)

@@ -7,7 +7,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from sftrun_operator.operators import Options
 READY_SECONDS = 120.0
 NOT_WELL = ("conflict", "refused", "error", "unavailable", "timeout")
 MEMBERS = ("kube-apiserver", "etcd", "kube-controller-manager")
+Create = Callable[[int, str], Awaitable[None]]
+"""Creates one run, of a number and a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,18 +157,25 @@ def cluster_cpu(here: Harness) -> dict[str, float]:
     return {name: footprints.of(each.pid).cpu_seconds for name, each in found.items() if each is not None}
 
 
-async def create_many(here: Harness, names: list[str], *, creators: int) -> None:
-    """Creates the runs by so many parallel creators, each with the next name as soon as its last is taken.
-
-    No two specs are alike: whatever the operator remembers of one helps with no other.
-    """
+async def create_many(create: Create, names: list[str], *, creators: int) -> None:
+    """Creates the runs by so many parallel creators, each with the next name as soon as its last is taken."""
     waiting = iter(enumerate(names))
 
-    async def create() -> None:
+    async def work() -> None:
         for number, name in waiting:
-            await here.create(name, **varied(number))
+            await create(number, name)
 
-    await asyncio.gather(*(create() for _ in range(creators)))
+    await asyncio.gather(*(work() for _ in range(creators)))
+
+
+def sft_runs(here: Harness) -> Create:
+    """Returns what creates runs of ours, no two of whose specs are alike: whatever the operator remembers of
+    one helps with no other."""
+
+    async def create(number: int, name: str) -> None:
+        await here.create(name, **varied(number))
+
+    return create
 
 
 def varied(number: int) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from bench import audits
 from bench.audits import AuditLog, Call
-from bench.scale_operators import Loaded, audit_log, create_many, loaded
+from bench.scale_operators import Loaded, audit_log, create_many, loaded, sft_runs
 from bench.stages import quantile, say, stage
 from tests.cluster.operator_harness import Harness, eventually, report
 
@@ -42,7 +42,7 @@ async def polls(*, num_runs: int, seconds: float = 180.0) -> dict[str, float]:
         log, folder = audit_log(here), Path(tempfile.mkdtemp(prefix="bench-scale-"))
         driver = Driver(here.cluster.kubeconfig, namespace=here.namespace, script=play(Run()))
         async with driver, loaded(here, folder=folder) as operator:
-            await create_many(here, [f"run-{number:04}" for number in range(num_runs)], creators=16)
+            await create_many(sft_runs(here), [f"run-{number:04}" for number in range(num_runs)], creators=16)
             pods = await _running(driver, num_runs=num_runs)
             telling = asyncio.create_task(_tell(await _reports(here, pods)))
             try:

@@ -13,7 +13,7 @@ import yaml
 from bench import audits, footprints
 from bench.audits import AuditLog, Call
 from bench.scale_goals import ALL, CPU, MEMORY, P50, P99, WRITES
-from bench.scale_operators import audit_log, bare_client, cluster_cpu, create_many, loaded
+from bench.scale_operators import Create, audit_log, bare_client, cluster_cpu, create_many, loaded, sft_runs
 from bench.stages import quantile, say, stage
 from tests.cluster.operator_harness import Harness, eventually
 
@@ -30,18 +30,20 @@ async def thousand(*, num_runs: int, creators: int = 16) -> Figures:
         async with loaded(here, folder=folder) as operator:
             say(f"{num_runs} runs by {creators} creators; ready in {operator.ready_seconds:.1f} s")
             start, others = operator.footprint, cluster_cpu(here)
-            calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=300)
+            calls = await create_all(
+                log, sft_runs(here), user=here.user, num_runs=num_runs, creators=creators, seconds=300
+            )
             await operator.until_idle(seconds=120)
             calls.extend(log.read())
             end, looks = operator.footprint, (await operator.metrics()).looks
-            _tell_cluster(here, others)
+            tell_cluster(here, others)
     taken = audits.counts(calls, user=here.user)
     say(
         f"refused writes: {[(c.verb, c.resource, c.code) for c in audits.refused(calls, user=here.user)][:5]}"
     )
     return {
-        **_starts(calls, user=here.user),
-        ALL: round(_span(calls, user=here.user), 2),
+        **starts(calls, user=here.user),
+        ALL: round(span(calls, user=here.user), 2),
         WRITES: max(taken.values()),
         MEMORY: round(end.peak_mib, 1),
         CPU: round(end.cpu_seconds - start.cpu_seconds, 2),
@@ -62,12 +64,14 @@ async def floor(*, num_runs: int, creators: int = 16, thinned: Callable[[Any], A
         async with bare_client(here) as pid:
             say(f"{num_runs} runs by {creators} creators, served by a client that thinks nothing")
             start, others = footprints.of(pid), cluster_cpu(here)
-            calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=300)
+            calls = await create_all(
+                log, sft_runs(here), user=here.user, num_runs=num_runs, creators=creators, seconds=300
+            )
             end = footprints.of(pid)
-            _tell_cluster(here, others)
+            tell_cluster(here, others)
     return {
-        **_starts(calls, user=here.user),
-        ALL: round(_span(calls, user=here.user), 2),
+        **starts(calls, user=here.user),
+        ALL: round(span(calls, user=here.user), 2),
         MEMORY: round(end.peak_mib, 1),
         CPU: round(end.cpu_seconds - start.cpu_seconds, 2),
     }
@@ -99,10 +103,12 @@ async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float
         async with loaded(here, folder=folder) as operator:
             others = cluster_cpu(here)
             say(f"{num_runs} runs by {creators} creators")
-            calls = await _create_all(here, log, num_runs=num_runs, creators=creators, seconds=900)
+            calls = await create_all(
+                log, sft_runs(here), user=here.user, num_runs=num_runs, creators=creators, seconds=900
+            )
             await operator.until_idle(seconds=120)
             calls.extend(log.read())
-            _tell_cluster(here, others)
+            tell_cluster(here, others)
             busy = operator.footprint
             say(f"all have their Jobs: {busy.cpu_seconds:.1f} CPU s, peak {busy.peak_mib:.0f} MiB")
             idle = await _writes_while_idle(here, log, seconds=idle_seconds)
@@ -116,7 +122,7 @@ async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float
     taken = audits.counts(calls, user=here.user)
     told = audits.counts(calls, user=here.user, resource="events")
     return {
-        "seconds until every run has its Job": round(_span(calls, user=here.user), 1),
+        "seconds until every run has its Job": round(span(calls, user=here.user), 1),
         "peak MB": round(max(peak, after.peak_bytes) / 1e6, 1),
         WRITES: max(taken.values()),
         "events a run": max(told.values(), default=0),
@@ -124,28 +130,28 @@ async def ten_thousand(*, num_runs: int, creators: int = 32, idle_seconds: float
         "writes in 60 idle seconds": len(idle),
         "seconds until ready again": round(ready, 1),
         "writes after the restart": len(again),
-        **_starts(calls, user=here.user),
+        **starts(calls, user=here.user),
         CPU: round(busy.cpu_seconds, 1),
         "CPU s of the restart": round(after.cpu_seconds, 1),
         "peak MB after the restart": round(after.peak_bytes / 1e6, 1),
     }
 
 
-async def _create_all(
-    here: Harness, log: AuditLog, *, num_runs: int, creators: int, seconds: float
+async def create_all(
+    log: AuditLog, create: Create, *, user: str, num_runs: int, creators: int, seconds: float
 ) -> list[Call]:
-    """Creates the runs and waits for the Job of each. Returns all calls until then."""
+    """Creates the runs and waits until `user` has made the Job of each. Returns all calls until then."""
     calls: list[Call] = []
     log.skip()
     began = time.monotonic()
     width = len(str(num_runs - 1))
-    await create_many(here, [f"run-{number:0{width}}" for number in range(num_runs)], creators=creators)
+    await create_many(create, [f"run-{number:0{width}}" for number in range(num_runs)], creators=creators)
     say(f"created after {time.monotonic() - began:.1f} s")
 
     async def made() -> int:
         calls.extend(log.read())
         await asyncio.sleep(0.5)
-        return _jobs(calls, user=here.user)
+        return _jobs(calls, user=user)
 
     await eventually(made, lambda count: count >= num_runs, what=f"{num_runs} Jobs", seconds=seconds)
     say(f"the last Job after {time.monotonic() - began:.1f} s")
@@ -156,15 +162,15 @@ def _jobs(calls: Iterable[Call], *, user: str) -> int:
     return sum(c.user == user and (c.verb, c.resource, c.code) == ("create", "jobs", 201) for c in calls)
 
 
-def _starts(calls: Iterable[Call], *, user: str) -> Figures:
-    """Returns how long runs waited for their Jobs."""
+def starts(calls: Iterable[Call], *, user: str) -> Figures:
+    """Returns how long runs waited for the Jobs that `user` made."""
     times = list(audits.starts(calls, user=user).values())
     return {P50: round(quantile(times, 0.5), 2), P99: round(quantile(times, 0.99), 2)}
 
 
-def _span(calls: list[Call], *, user: str) -> float:
+def span(calls: list[Call], *, user: str) -> float:
     """Returns the seconds from the receipt of the first creation to the answer to the last Job's."""
-    first = min(call.received for call in calls if (call.verb, call.resource) == ("create", "sftruns"))
+    first = min(call.received for call in calls if call.verb == "create" and call.resource in audits.RUNS)
     ours = (call for call in calls if call.user == user and (call.verb, call.resource) == ("create", "jobs"))
     return max(call.answered for call in ours) - first
 
@@ -178,6 +184,7 @@ async def _writes_while_idle(here: Harness, log: AuditLog, *, seconds: float) ->
     return found
 
 
-def _tell_cluster(here: Harness, before: dict[str, float]) -> None:
+def tell_cluster(here: Harness, before: dict[str, float]) -> None:
+    """Says what the cluster's programs have used since `before`."""
     spent = {name: round(after - before[name], 1) for name, after in cluster_cpu(here).items()}
     say(f"CPU seconds of the cluster: {spent}")

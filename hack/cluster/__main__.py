@@ -70,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     drive.add_argument("--namespace", help="the only one whose pods are driven (default: all)")
     drive.add_argument("--name")
     drive.set_defaults(run=_drive, light=True)
-    build = commands.add_parser("build", help="build programs (all by default) and print where they lie")
+    build = commands.add_parser(
+        "build", help="build programs (by default all that clusters and checks need) and print where they lie"
+    )
     build.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(programs.PROGRAMS))
     build.set_defaults(run=_build)
     return parser
@@ -147,7 +149,7 @@ def _build(options: argparse.Namespace) -> int:
     unknown = sorted(set(options.programs) - set(programs.PROGRAMS))
     if unknown:
         raise ClusterError(f"unknown program {unknown[0]!r}: known are {', '.join(programs.PROGRAMS)}")
-    names = options.programs or list(programs.PROGRAMS)
+    names = options.programs or list(programs.ORDINARY)
     programs.ensure(names)
     for name in names:
         print(programs.binary(name))

@@ -1,4 +1,4 @@
-"""Files that lie in a pinned Go module and are no program: CRDs of others, as they publish them."""
+"""Files that lie in a pinned Go module and are no program: CRDs and manifests, as others publish them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def prometheus_operator_crds() -> tuple[Path, ...]:
     folder = _folder("prometheus-operator", PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
     kinds = ("podmonitors", "prometheusrules", "servicemonitors")
     return tuple(folder / f"monitoring.coreos.com_{kind}.yaml" for kind in kinds)
+
+
+def kubeflow_trainer() -> Path:
+    """Returns Kubeflow Trainer's module: its `manifests` install it."""
+    return _folder("kubeflow-trainer", "github.com/kubeflow/trainer/v2")
+
+
+def jobset() -> Path:
+    """Returns JobSet's module: its `config` installs it."""
+    return _folder("jobset", "sigs.k8s.io/jobset")
 
 
 def _folder(module: str, path: str) -> Path:

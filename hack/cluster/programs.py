@@ -86,11 +86,21 @@ PROGRAMS: Mapping[str, Program] = {
             variables=(("helm.sh/helm/v4/internal/version.version", HELM_VERSION),),
         ),
         Program(name="actionlint", module="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint"),
+        Program(
+            name="kubeflow-trainer",
+            module="kubeflow-trainer",
+            package="github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
+        ),
+        Program(name="jobset", module="jobset", package="sigs.k8s.io/jobset"),
     )
 }
 LIGHT = ("etcd", "kube-apiserver", "kube-controller-manager")
 """What a cluster without nodes needs."""
-FULL = tuple(name for name in PROGRAMS if name not in ("helm", "actionlint"))
+BASELINE = ("kubeflow-trainer", "jobset")
+"""What `make bench-scale` compares with; built for it alone, or by name."""
+ORDINARY = tuple(name for name in PROGRAMS if name not in BASELINE)
+"""What `cluster build` builds when nobody says."""
+FULL = tuple(name for name in ORDINARY if name not in ("helm", "actionlint"))
 """What a cluster with nodes needs."""
 
 

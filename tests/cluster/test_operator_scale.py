@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from bench import audits
 from bench.audits import AuditLog, Call
-from bench.scale_operators import create_many
+from bench.scale_operators import create_many, sft_runs
 from tests.cluster.operator_harness import Harness, eventually, harness_of
 
 from cluster.handles import ClusterHandle
@@ -56,7 +56,7 @@ async def _looked(here: Harness, operator: Operator, count: int) -> list[Call]:
 async def test_each_of_many_runs_costs_three_writes_and_one_event_and_a_restart_none(here: Harness) -> None:
     names = [f"run-{number:02}" for number in range(NUM_RUNS)]
     async with here.operator(relist_every=0.5) as operator:
-        await create_many(here, names, creators=16)
+        await create_many(sft_runs(here), names, creators=16)
         await eventually(
             lambda: _jobs(here), lambda count: count == NUM_RUNS, what="a Job for each", seconds=120
         )
@@ -80,7 +80,7 @@ async def test_malformed_runs_hold_no_good_one_up(here: Harness) -> None:
         bad = [f"bad-{number:02}" for number in range(NUM_MALFORMED)]
         await asyncio.gather(*(_malformed(here, name, number) for number, name in enumerate(bad)))
         good = [f"good-{number}" for number in range(6)]
-        await create_many(here, good, creators=2)
+        await create_many(sft_runs(here), good, creators=2)
         await eventually(
             lambda: _jobs(here), lambda count: count >= len(good), what="a Job for each good one"
         )

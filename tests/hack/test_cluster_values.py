@@ -174,6 +174,19 @@ def test_programs_are_pinned_and_their_folder_changes_with_the_pins() -> None:
     assert len({programs.binary(name) for name in programs.PROGRAMS}) == len(programs.PROGRAMS)
 
 
+def test_the_baseline_is_built_by_name_alone() -> None:
+    assert set(programs.ORDINARY) | set(programs.BASELINE) == set(programs.PROGRAMS)
+    assert not set(programs.BASELINE) & {*programs.ORDINARY, *programs.FULL, *programs.LIGHT}
+
+
+def test_jobset_is_the_version_that_kubeflow_trainer_asks_for() -> None:
+    def jobset_of(module: str) -> list[str]:
+        lines = (GO_MODULES / module / "go.mod").read_text().splitlines()
+        return [line.split()[1] for line in lines if line.strip().startswith("sigs.k8s.io/jobset v")]
+
+    assert jobset_of("jobset") == jobset_of("kubeflow-trainer") != []
+
+
 @pytest.mark.parametrize(
     ("program", "version"),
     [
