@@ -60,12 +60,12 @@ def folders_in(folder: Path) -> list[Path]:
         return []
 
 
-def read(path: Path, *, root: Path, limit: int | None = None) -> bytes:
+def read(path: str | Path, *, root: Path, limit: int | None = None) -> bytes:
     """Returns the content of a regular file inside `root`, of `MAX_TRAJECTORY_BYTES` at most or of `limit`.
 
     Raises LeftOut with NoTrajectory, SymlinkOutside, UnreadableFile or TooLarge.
     """
-    return _read(confine(path, root=root), MAX_TRAJECTORY_BYTES if limit is None else limit)
+    return _read(_confined(str(path), root=root), MAX_TRAJECTORY_BYTES if limit is None else limit)
 
 
 def exists(path: str | Path) -> bool:
@@ -96,22 +96,32 @@ def trouble_with(folder: Path, *, root: Path) -> LeftOut | None:
 
 def confine(path: Path, *, root: Path) -> Path:
     """Returns the real path of a file inside `root`. Raises LeftOut."""
+    real = _confined(str(path), root=root)
+    return path if real == str(path) else Path(real)
+
+
+def _confined(path: str, *, root: Path) -> str:
     try:
         real = _real(path, strict=True)
     except FileNotFoundError:
-        reason = Reason.UNREADABLE_FILE if path.is_symlink() else Reason.NO_TRAJECTORY
-        raise LeftOut(reason, f"{path.name} is not there") from None
+        reason = Reason.UNREADABLE_FILE if os.path.islink(path) else Reason.NO_TRAJECTORY  # noqa: PTH114 - hot
+        raise LeftOut(reason, f"{_name(path)} is not there") from None
     except (OSError, RuntimeError) as error:
-        raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error}") from error
+        raise LeftOut(Reason.UNREADABLE_FILE, f"{_name(path)}: {error}") from error
     # What a real path begins with is real itself: then the folder need not be resolved.
     if not real.startswith(f"{root}{os.sep}"):
         inside = _real(root)
         if real != inside and not real.startswith(inside.rstrip(os.sep) + os.sep):
-            raise LeftOut(Reason.SYMLINK_OUTSIDE, f"{path.name} leads to {real}")
-    return path if real == str(path) else Path(real)
+            raise LeftOut(Reason.SYMLINK_OUTSIDE, f"{_name(path)} leads to {real}")
+    return real
 
 
-def _real(path: Path, *, strict: bool = False) -> str:
+def _name(path: str) -> str:
+    """Returns a file's name, for messages."""
+    return path.rpartition(os.sep)[2]
+
+
+def _real(path: str | Path, *, strict: bool = False) -> str:
     """Returns what `realpath` does: what the system says, where it can, is a fifth of the work."""
     if hasattr(os, "O_PATH"):
         try:
@@ -185,17 +195,17 @@ def nothing_in(path: Path, *, field: str) -> EmptyJob:
     )
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _read(path: str, limit: int) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error.strerror}") from error
+        raise LeftOut(Reason.UNREADABLE_FILE, f"{_name(path)}: {error.strerror}") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name} is no regular file")
+            raise LeftOut(Reason.UNREADABLE_FILE, f"{_name(path)} is no regular file")
         if status.st_size > limit:
-            raise LeftOut(Reason.TOO_LARGE, f"{path.name} has {status.st_size} bytes, the most is {limit}")
+            raise LeftOut(Reason.TOO_LARGE, f"{_name(path)} has {status.st_size} bytes, the most is {limit}")
         # Memory is asked for as much as is read for: not for the limit. A file may grow while it is read.
         pieces, left, wanted = [], limit, status.st_size or _MORE_BYTES
         while piece := os.read(handle, min(wanted, left)):
@@ -203,7 +213,7 @@ def _read(path: Path, limit: int) -> bytes:
             left, wanted = left - len(piece), _MORE_BYTES
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except OSError as error:
-        raise LeftOut(Reason.UNREADABLE_FILE, f"{path.name}: {error.strerror}") from error
+        raise LeftOut(Reason.UNREADABLE_FILE, f"{_name(path)}: {error.strerror}") from error
     finally:
         os.close(handle)
 

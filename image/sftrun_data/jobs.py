@@ -62,8 +62,8 @@ class Job:
             yield self._trial(folder)
 
     def _trial(self, folder: Path) -> Trial:
-        result, broken = _document(folder / "result.json", self.root)
-        config, _ = _document(folder / "config.json", self.root)
+        result, broken = _document(f"{folder}{os.sep}result.json", self.root)
+        config, _ = _document(f"{folder}{os.sep}config.json", self.root)
         instance = instance_of(result, config, default=folder.name)
         exception = result.get("exception_info")
         return Trial(
@@ -114,7 +114,7 @@ def open_job(path: Path) -> Job:
     """Returns the job in a folder, or the one trial that the folder is. Raises UnreadableSource."""
     if is_trial(path):
         return Job(root=path, folders=(path,), rewards={}, errors={})
-    result, _ = _document(path / "result.json", path)
+    result, _ = _document(f"{path}{os.sep}result.json", path)
     rewards, errors = _stats(result)
     present = {
         child.name: child for child in files.children(path, field="harborJob.path") if _is_trial_folder(child)
@@ -183,7 +183,7 @@ def _rewards_of(folder: Path, result: Mapping[str, Any], root: Path) -> dict[str
     verifier = result.get("verifier_result")
     if isinstance(verifier, dict) and (rewards := _numbers(verifier.get("rewards"))):
         return rewards
-    written, _ = _document(folder / "verifier" / "reward.json", root)
+    written, _ = _document(str(folder / "verifier" / "reward.json"), root)
     if rewards := _numbers(written):
         return rewards
     try:
@@ -243,11 +243,11 @@ def _is_name(name: str) -> bool:
 
 
 def _is_job_result(path: Path) -> bool:
-    result, _ = _document(path / "result.json", path)
+    result, _ = _document(f"{path}{os.sep}result.json", path)
     return isinstance(result.get("stats"), dict) or "n_total_trials" in result
 
 
-def _document(path: Path, root: Path) -> tuple[dict[str, Any], bool]:
+def _document(path: str, root: Path) -> tuple[dict[str, Any], bool]:
     """Returns a JSON object that helps where it is there, and whether it is there but broken."""
     try:
         value = jsons.loads(files.read(path, root=root, limit=files.MAX_METADATA_BYTES)).value

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from sftrun_data import jsons
-from sftrun_data.raw_texts import Spelling, Unusual
+from sftrun_data.raw_texts import QUOTE, Spelling, Unusual, copied
 
 _AS_IT_STANDS = re.compile(rb"true|false|null|0|-?[1-9][0-9]{0,17}")
 _LARGEST = 2**63
@@ -36,8 +36,8 @@ class Arguments:
         """Returns arguments as `jsons.dumps` writes them. Raises Unusual, ValueError for what is no JSON."""
         pieces = [b"{"]
         for key, raw in arguments.items():
-            value = bytes(raw)
-            if value[:1] == b'"':
+            value = copied((raw,))
+            if value[0] == QUOTE:
                 if not self.spelling.is_ours:
                     value = self.spelling.string(raw)
             elif not _AS_IT_STANDS.fullmatch(value):

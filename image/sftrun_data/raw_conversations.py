@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from sftrun_data.conversations import Conversation, Role, ToolCall, Turn
-from sftrun_data.raw_texts import EMPTY
+from sftrun_data.raw_texts import EMPTY, Text
 
 
 class RawCall(msgspec.Struct, gc=False):
@@ -30,7 +30,7 @@ class RawTurn(msgspec.Struct, gc=False):
     """One message, as `conversations.Turn`; its texts are strings of JSON as records spell them."""
 
     role: Role
-    text: bytes = EMPTY
+    text: Text = EMPTY
     reasoning: bytes = EMPTY
     calls: tuple[RawCall, ...] = ()
     call_id: bytes = EMPTY

@@ -13,7 +13,7 @@ import orjson
 
 from sftrun_data import jsons, literals, raw_texts
 from sftrun_data.raw_conversations import RawCall, RawTurn
-from sftrun_data.raw_texts import EMPTY, Unusual
+from sftrun_data.raw_texts import EMPTY, Text, Unusual
 
 _TURN_NUMBER = literals.TURN_NUMBER.encode()
 
@@ -64,8 +64,8 @@ class Messages:
     """The messages of both records, in pieces, all but the end of the last one."""
 
     marks: Marks
-    im: list[bytes] = field(default_factory=list)
-    lf: list[bytes] = field(default_factory=list)
+    im: list[Text] = field(default_factory=list)
+    lf: list[Text] = field(default_factory=list)
     lf_around: int = 0
     """Bytes of the messages for LLaMA-Factory that are no content."""
     called: list[str] = field(default_factory=list)
@@ -140,7 +140,7 @@ class Messages:
         if not said:
             raise Unusual
         for turn in said:
-            if _TURN_NUMBER in turn.text:
+            if _TURN_NUMBER in bytes(turn.text):
                 raise Unusual
             self.im += (_IM_SAID, turn.text)
         self.lf += (_LF_SAID, b'"', _JOIN.join([turn.text[1:-1] for turn in said]), b'"')
@@ -174,24 +174,23 @@ class Messages:
 
     def _act(self, turn: RawTurn, call: RawCall) -> None:
         """Takes an answer with a call."""
-        text, reasoning = turn.text, turn.reasoning
+        im, lf, text, reasoning = self.im, self.lf, turn.text, turn.reasoning
         name, arguments = self._names.get(call.name) or self._known(call.name), next(self._arguments)
-        self.im += (
-            *(_IM_ANSWER, text, _IM_REASONING, reasoning, _IM_CALLS, call.id),
-            *(name.im, arguments, _IM_ONE_CALL_END),
-        )
+        # One tuple each, and none put together of others: that takes as long as all the rest.
+        im += (
+            _IM_ANSWER, text, _IM_REASONING, reasoning,
+            _IM_CALLS, call.id, name.im, arguments, _IM_ONE_CALL_END,
+        )  # fmt: skip
         if text == EMPTY == reasoning:
-            self.lf += (_LF_FUNCTION_TEXT, name.lf, arguments, b'}"')
+            lf += (_LF_FUNCTION_TEXT, name.lf, arguments, b'}"')
             return
         behind = name.lf_behind_thought if text == EMPTY else name.lf_behind_text
         if reasoning == EMPTY:
-            self.lf += (_LF_FUNCTION_TEXT, text[1:-1], behind, arguments, self._lf_call_end)
+            lf += (_LF_FUNCTION_TEXT, text[1:-1], behind, arguments, self._lf_call_end)
             return
         opening, closing = self.marks.thought
-        self.lf += (
-            *(_LF_FUNCTION_TEXT, opening, reasoning[1:-1], closing, text[1:-1]),
-            *(behind, arguments, self._lf_call_end),
-        )
+        thought, said, end = reasoning[1:-1], text[1:-1], self._lf_call_end
+        lf += (_LF_FUNCTION_TEXT, opening, thought, closing, said, behind, arguments, end)
 
     def _act_at_once(self, turn: RawTurn, calls: tuple[RawCall, ...]) -> None:
         """Takes an answer with several calls."""
@@ -206,7 +205,7 @@ class Messages:
         opening, closing = self.marks.tool_call
         self.lf += (b"" if text == EMPTY else self.marks.gap, opening, written, closing, b'"')
 
-    def _say(self, text: bytes, reasoning: bytes) -> None:
+    def _say(self, text: Text, reasoning: bytes) -> None:
         """Takes what is said beside calls."""
         if reasoning == EMPTY:
             self.lf += (_LF_FUNCTION_TEXT, text[1:-1])
@@ -246,7 +245,7 @@ def _in_order_of_calls(calls: tuple[RawCall, ...], results: list[RawTurn]) -> li
     return sorted(results, key=lambda result: position[result.call_id])
 
 
-def _is_blank(text: bytes) -> bool:
+def _is_blank(text: Text) -> bool:
     """Whether a string holds nothing but white space."""
     first = text[1]
     if 0x20 < first < 0x7F and first not in rb'"\\':

@@ -98,8 +98,10 @@ def _record(conversation: RawConversation, style: _Style, system: str) -> RawRec
     lf_system = cleaner.heard(prompt)
     before = b'{"id":%b,"messages":[' % orjson.dumps(frame.provenance.id)
     behind = b'}],"system":%b,"tools":%b}\n' % (orjson.dumps(lf_system), tools_spelt)
-    written.lf[0] = written.lf[0].removeprefix(BEFORE_FIRST)
-    lf = b"".join((before, *written.lf, behind))
+    # Pieces are thousands: what stands around them is put into their list, not they beside it.
+    written.lf[:1] = (before, bytes(written.lf[0]).removeprefix(BEFORE_FIRST))
+    written.lf.append(behind)
+    lf = b"".join(written.lf)
     around = raw_texts.num_bytes(before) + raw_texts.num_bytes(behind) + written.lf_around - len(BEFORE_FIRST)
     long_escapes = conversation.long_escapes or b"\\u" in before or b"\\u" in behind
     length = raw_texts.num_bytes(lf, long_escapes=long_escapes) - around
@@ -114,17 +116,12 @@ def _record(conversation: RawConversation, style: _Style, system: str) -> RawRec
     head = im_records.head_of(
         frame, score=score, rounds=written.num_answers, acts=bool(written.called or frame.agent)
     )
+    opening = orjson.dumps({"role": "system", "content": prompt})[:-1]
+    written.im[:0] = (orjson.dumps(head)[:-1], b',"messages":[', opening)
+    written.im.append(b"}]}\n")
     counted = style.family.reasoning
     return RawRecord(
-        im=b"".join(
-            (
-                orjson.dumps(head)[:-1],
-                b',"messages":[',
-                orjson.dumps({"role": "system", "content": prompt})[:-1],
-                *written.im,
-                b"}]}\n",
-            )
-        ),
+        im=b"".join(written.im),
         lf=lf,
         shape=Shape(
             turns=written.num_answers,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -181,10 +181,7 @@ class JobSource:
         )
         options = self.request.options
         read_whole: dict[str, str] = {}
-        places = [
-            replace(place, read_whole=read_whole)
-            for place in _places(trial.folder, self.job, self.request.name, trial)
-        ]
+        places = _places(trial.folder, self.job, self.request.name, trial, read_whole)
         parts = tuple(
             partial(self.reader.read, place, form=options.tool_call_form, branches=options.branches)
             for place in places
@@ -248,8 +245,15 @@ class LogSource:
             yield Unit(candidate=candidate, parts=(read,), read_whole=place.read_whole)
 
 
-def _places(folder: Path, job: Job, source: str, trial: Trial | None = None) -> list[Place]:
-    """Returns where a trial's logs lie: one place, or one a step of a trial that has several."""
+def _places(
+    folder: Path,
+    job: Job,
+    source: str,
+    trial: Trial | None = None,
+    read_whole: dict[str, str] | None = None,
+) -> list[Place]:
+    """Returns where a trial's logs lie: one place, or one a step of a trial that has several. They tell
+    `read_whole` what was read of them."""
     folders = [folder / "agent"]
     if os.path.isdir(f"{folder}{os.sep}steps") and not files.is_dir(folders[0]):  # noqa: PTH112 - hot
         folders = [step / "agent" for step in files.folders_in(folder / "steps")] or folders
@@ -263,6 +267,7 @@ def _places(folder: Path, job: Job, source: str, trial: Trial | None = None) -> 
             rewards=trial.rewards if trial else {},
             first_part=1000 * number if len(folders) > 1 else 0,
             listings=files.Listings(),
+            read_whole={} if read_whole is None else read_whole,
         )
         for number, place in enumerate(folders, 1)
     ]

@@ -215,6 +215,79 @@ def test_an_object_over_two_lines_is_none() -> None:
         same_both_ways("session", data, "qwen3", ConversionOptions())
 
 
+def session_of(*blocks: Any, **message: Any) -> bytes:
+    """A session whose first answer holds such blocks behind a text."""
+    said = [{"type": "text", "text": "A"}, *blocks]
+    lines: list[dict[str, Any]] = [
+        {"type": "user", "message": {"role": "user", "content": "Q"}},
+        {"type": "assistant", "message": {"id": "m", "role": "assistant", "content": said} | message},
+    ]
+    lines.append({"type": "assistant", "message": {"id": "n", "content": [{"type": "text", "text": "End."}]}})
+    return b"\n".join(spelt(line, ascii_only=False) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+        {"type": "thinking", "thinking": None},
+        {"type": "redacted_thinking", "data": "x"},
+        {"text": "B", "type": "text", "name": 5},
+        {"type": "tool_result", "tool_use_id": "t", "content": "passed over"},
+    ],
+)
+def test_usual_blocks_of_a_session_are_read_the_short_way(block: Any) -> None:
+    data = session_of(block)
+    assert raw_claude_sessions.parse(data)
+    (record,) = same_both_ways("session", data, "qwen3", ConversionOptions())
+    assert isinstance(record, Record)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image", "source": {}},
+        {"type": "refusal", "refusal": "no"},
+        {"type": "server_tool_use", "id": "t", "name": "search", "input": {}},
+        {"type": "text"},
+        {"type": "text", "text": None},
+        {"type": None, "text": "B"},
+        {"text": "B"},
+        *(
+            {"type": "tool_use", "id": "t", "name": "f", "input": {}, key: None}
+            for key in ("function", "arguments", "parameters", "args")
+        ),
+    ],
+)
+def test_unusual_blocks_of_a_session_are_read_the_long_way(block: Any) -> None:
+    data = session_of(block)
+    assert raw_claude_sessions.parse(data) is None
+    same_both_ways("session", data, "qwen3", ConversionOptions())
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["reasoning_content", "reasoning", "thinking", "thinking_blocks", "tool_calls", "function_call"],
+)
+@pytest.mark.parametrize("value", [None, "", "R", []])
+def test_what_others_put_beside_content_is_read_the_long_way(key: str, value: Any) -> None:
+    data = session_of(**{key: value})
+    assert raw_claude_sessions.parse(data) is None
+    same_both_ways("session", data, "qwen3", ConversionOptions())
+
+
+@pytest.mark.parametrize("content", ["R {{idx}} é", None, "", ["R"]])
+@pytest.mark.parametrize("call_id", ["c", None, 5])
+@pytest.mark.parametrize("acts", [True, False])
+def test_results_are_not_copied_and_read_all_the_same(content: Any, call_id: Any, acts: bool) -> None:
+    call = {"tool_call_id": "c", "function_name": "f", "arguments": {"a": "b"}}
+    step: dict[str, Any] = {"source": "agent", "message": "x", "tool_calls": [call] if acts else []}
+    step["observation"] = {"results": [{"source_call_id": call_id, "content": content}]}
+    document = atif(user("Q"), step, {"source": "agent", "message": "Done."}, agent="claude-code")
+    for ascii_only in (False, True):
+        same_both_ways("atif", spelt(document, ascii_only=ascii_only), "qwen3", ConversionOptions())
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -82,7 +82,7 @@ def _with_logs(places: Iterable[Place]) -> Iterable[Place]:
 def _is_broken(place: Place) -> bool:
     """Whether what nobody claims has the name of Harbor's trajectories and nothing of their content, or only
     their beginning: empty, torn or no JSON. Reading will say so, trial by trial."""
-    path = place.file or place.folder / MAIN
+    path = place.log(MAIN)
     if path.name != MAIN or not files.exists(path):
         return False
     return not atif.MARK.search(place.head(path)) or not _is_whole(place, path)

@@ -30,7 +30,7 @@ _SUMMARY = re.compile(r"^trajectory\.summarization-")
 
 def path_of(place: Place) -> Path:
     """Returns where the trajectory lies."""
-    return place.file or place.folder / FILE
+    return place.log(FILE)
 
 
 def is_of(place: Place, agents: Collection[str]) -> bool:

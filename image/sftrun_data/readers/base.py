@@ -51,6 +51,18 @@ class Place:
     read_whole: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The files that were read from beginning to end, and a digest of each: nobody has to read them again for
     it."""
+    paths: dict[str, Path] = field(default_factory=dict, compare=False, repr=False)
+    """Those that `log` has made."""
+
+    def log(self, name: str) -> Path:
+        """Returns the log itself, where it was found on its own; else where one of that name would lie in the
+        folder: readers ask for it many times, and to make a path takes as long as to ask the system."""
+        if self.file:
+            return self.file
+        path = self.paths.get(name)
+        if path is None:
+            path = self.paths[name] = self.folder / name
+        return path
 
     def read(self, path: Path, *, limit: int | None = None) -> bytes:
         """Returns a file's content, or this run's line of it. Raises LeftOut."""

@@ -28,7 +28,7 @@ Part = dict[str, Any]
 
 def session_files(place: Place) -> list[Path]:
     """Returns the log, and what may hold the prompt."""
-    log = place.file or place.folder / FILE
+    log = place.log(FILE)
     if not place.head(log):
         return []
     return [log, *(path for path in _prompt_files(log) if path.is_relative_to(place.root))]
@@ -41,7 +41,7 @@ def is_session(head: bytes) -> bool:
 
 def histories(place: Place) -> Iterator[tuple[Path, Session]]:
     """Yields the one history. Raises LeftOut."""
-    path = place.file or place.folder / FILE
+    path = place.log(FILE)
     notes: set[str] = set()
     told: list[Turn | dict[str, Part]] = []
     """What the user said, and answers: the parts of each by their ids, for a part may be logged again."""

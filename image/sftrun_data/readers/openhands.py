@@ -62,7 +62,7 @@ class OpenHands:
         LeftOut."""
         sessions = _sessions(place) if place.file is None else {}
         if not sessions:
-            path = place.file or place.folder / LIST
+            path = place.log(LIST)
             sessions = {path: [path]}
         part = 0
         for session, paths in sessions.items():

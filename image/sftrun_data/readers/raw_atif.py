@@ -125,11 +125,11 @@ def _turns(steps: Sequence[_Step], spelling: Spelling) -> list[RawTurn]:
         for result in results:
             if result.subagent_trajectory_ref:
                 raise Unusual
-            content, call_id = strings(result.content, result.source_call_id)
+            content, call_id = spelling.result(result.content, result.source_call_id)
             if calls:
                 turns.append(RawTurn("tool", content, EMPTY, (), call_id))
             else:
-                turns.append(RawTurn("user", content))
+                turns.append(RawTurn("user", bytes(content)))
     return turns
 
 

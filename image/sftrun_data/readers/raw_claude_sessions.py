@@ -10,46 +10,69 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 import orjson
 import stringzilla
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sftrun_data.raw_arguments import Arguments
 from sftrun_data.raw_conversations import RawCall, RawTurn
-from sftrun_data.raw_texts import EMPTY, UNREADABLE, Markers, Spelling, Unusual
+from sftrun_data.raw_texts import (
+    EMPTY,
+    NOTHING,
+    QUOTE,
+    UNREADABLE,
+    Markers,
+    Spelling,
+    Text,
+    Unusual,
+    copied,
+)
 
 MOST_BYTES = 64 * 1024 * 1024
 """Larger files are read line by line: they are not held in memory."""
 _SYNTHETIC = "<synthetic>"
 _SPEAKERS = frozenset({"user", "assistant"})
 _REFUSALS = Markers.exactly(["<tool_use_error>"])
-_TEXTS = frozenset({"output_text", "refusal", "image", "image_url", "audio", "input_audio"})
-"""Blocks of which more is said than their text."""
 _FURTHEST_PARENT = 1000
 """Lines without a message that may stand between a prompt and what it goes on from."""
 Content = TypeVar("Content")
 
-_ABSENT = Raw()
-"""What a line does not hold; one that holds it, be it null, may be read in another way."""
+# A block is decoded as what its type says. A field that is an `UnsetType` stands in nothing that is read
+# here: where it does stand, be it null, decoding fails.
 
 
-class _Block(Struct, gc=False):
-    type: str
-    text: Raw = _ABSENT
-    thinking: Raw = _ABSENT
-    id: Raw = _ABSENT
+class _Said(Struct, tag="text", gc=False):
+    text: Raw = NOTHING
+
+
+class _Thought(Struct, tag="thinking", gc=False):
+    thinking: Raw = NOTHING
+
+
+class _Hidden(Struct, tag="redacted_thinking", gc=False):
+    """Nothing is told of it."""
+
+
+class _Call(Struct, tag="tool_use", gc=False):
+    id: Raw = NOTHING
     name: str = ""
     input: dict[str, Raw] | None = None
-    function: Raw = _ABSENT
-    arguments: Raw = _ABSENT
-    parameters: Raw = _ABSENT
-    args: Raw = _ABSENT
-    tool_use_id: Raw = _ABSENT
-    content: Raw = _ABSENT
+    function: UnsetType = UNSET
+    arguments: UnsetType = UNSET
+    parameters: UnsetType = UNSET
+    args: UnsetType = UNSET
+
+
+class _Result(Struct, tag="tool_result", gc=False):
+    tool_use_id: Raw = NOTHING
+    content: Raw = NOTHING
     is_error: bool | None = None
+
+
+_Block = _Said | _Thought | _Hidden | _Call | _Result
 
 
 class _Message(Struct, Generic[Content], gc=False):
@@ -57,12 +80,12 @@ class _Message(Struct, Generic[Content], gc=False):
     id: str | None = None
     role: str = ""
     model: str | None = None
-    reasoning_content: Raw = _ABSENT
-    reasoning: Raw = _ABSENT
-    thinking: Raw = _ABSENT
-    thinking_blocks: Raw = _ABSENT
-    tool_calls: Raw = _ABSENT
-    function_call: Raw = _ABSENT
+    reasoning_content: UnsetType = UNSET
+    reasoning: UnsetType = UNSET
+    thinking: UnsetType = UNSET
+    thinking_blocks: UnsetType = UNSET
+    tool_calls: UnsetType = UNSET
+    function_call: UnsetType = UNSET
 
 
 class _Line(Struct, Generic[Content], gc=False):
@@ -75,12 +98,12 @@ class _Line(Struct, Generic[Content], gc=False):
     isSidechain: bool | None = None
     isCompactSummary: bool | None = None
     isApiErrorMessage: bool | None = None
-    loglines: Raw = _ABSENT
+    loglines: UnsetType = UNSET
 
 
 class _Part(Struct, gc=False):
     type: str
-    text: Raw = _ABSENT
+    text: Raw = NOTHING
 
 
 _Usual = list[_Block] | str | None
@@ -142,8 +165,9 @@ def _one_by_one(data: bytes) -> Iterator[tuple[int, _Line[_Usual]]]:
             yield number, _USUAL.decode(line)
         except msgspec.ValidationError:
             known = _ANY.decode(line)
-            if _is_unusual(known) or known.type in ("user", "assistant"):
+            if known.type in _SPEAKERS:
                 raise Unusual from None
+            yield number, cast("_Line[_Usual]", known)  # nobody looks at what it says
 
 
 @dataclass(slots=True)
@@ -165,6 +189,9 @@ class _Reading:
         """Takes in all lines. Raises Unusual, and what decoding raises."""
         known, turns, times, numbers = self._known, self.turns, self.times, self.numbers
         for number, line in lines:
+            # What is asked of each line is asked here: a call takes longer than what it asks.
+            if line.isSidechain or line.isCompactSummary or line.isApiErrorMessage:
+                raise Unusual
             message, kind, identity = line.message, line.type, line.uuid
             if message is None or kind not in _SPEAKERS:
                 if _is_unusual(line):
@@ -173,29 +200,45 @@ class _Reading:
                     self._parents.setdefault(identity, line.parentUuid)
                 continue
             role, content = message.role, message.content
-            if _is_apart(line) or identity in known or (role != kind and role):
+            if identity in known or (role != kind and role):
                 raise Unusual
             if kind == "assistant":
                 self._answer(message)
-            elif type(content) is list and len(content) == 1 and content[0].type == "tool_result":
-                turns.append(self._returned(content[0]))  # nearly always
-            else:
+            elif isinstance(content, list):
                 self._hear(content, line.parentUuid)
+            else:
+                self._check_goes_on(line.parentUuid)
+                turns.append(RawTurn("user", self._spelt(content)))
             if identity:
                 known.add(identity)
             self._last = identity
             times.append(line.timestamp)
             numbers.append(number)
 
-    def _hear(self, content: _Usual, parent: str | None) -> None:
-        if not isinstance(content, list):
+    def _hear(self, blocks: list[_Block], parent: str | None) -> None:
+        """Takes in a prompt, or results of calls with what was said beside them."""
+        is_ours, turns = self.spelling.is_ours, self.turns
+        words: list[bytes] = []
+        is_prompt = True
+        for block in blocks:
+            if type(block) is _Result:
+                if words:
+                    turns.append(RawTurn("user", _all_lines(words)))
+                    words = []
+                is_prompt = False
+                text: Text = memoryview(block.content)
+                call_id = copied((block.tool_use_id,))
+                if not is_ours or not text[0] == QUOTE == call_id[0]:
+                    text, call_id = self._result(block.content), self.spelling.string(block.tool_use_id)
+                turns.append(RawTurn("tool", text, EMPTY, (), call_id, block.is_error is True))
+            elif type(block) is _Said:
+                words.append(self._text(block.text))
+            else:
+                raise Unusual
+        if words:
+            turns.append(RawTurn("user", _all_lines(words)))
+        if is_prompt:
             self._check_goes_on(parent)
-            self.turns.append(RawTurn("user", self._spelt(content)))
-            return
-        said = list(self._heard(content))
-        if not any(turn.role == "tool" for turn in said):
-            self._check_goes_on(parent)
-        self.turns += said
 
     def _spelt(self, text: str | None) -> bytes:
         """Returns a text as records spell it, which need not be how the line spells it."""
@@ -222,45 +265,36 @@ class _Reading:
         )
 
     def _answer(self, message: _Message[_Usual]) -> None:
-        if (
-            message.reasoning_content is not _ABSENT
-            or message.reasoning is not _ABSENT
-            or message.thinking is not _ABSENT
-            or message.thinking_blocks is not _ABSENT
-            or message.tool_calls is not _ABSENT
-            or message.function_call is not _ABSENT
-            or message.model == _SYNTHETIC
-        ):
+        if message.model == _SYNTHETIC:
             raise Unusual
-        self.model = self.model or message.model or ""
+        if not self.model:
+            self.model = message.model or ""
         content = message.content
-        text = reasoning = EMPTY
+        text: Text = EMPTY
+        reasoning = EMPTY
         calls: tuple[RawCall, ...] = ()
         if not isinstance(content, list):
             text, content = self._spelt(content), []
-        is_ours = self.spelling.is_ours
+        is_ours, turns = self.spelling.is_ours, self.turns
         for block in content:
-            kind = block.type
-            if kind == "tool_use":
+            if type(block) is _Call:
                 calls += (self._call(block),)
-            elif kind == "text":
-                piece = bytes(block.text)
-                if not is_ours or piece[:1] != b'"':
+            elif type(block) is _Said:
+                piece = copied((block.text,))
+                if not is_ours or piece[0] != QUOTE:
                     piece = self._text(block.text)
                 text = piece if text is EMPTY else self._joined(text, piece)
-            elif kind == "thinking":
-                piece = bytes(block.thinking)
-                if not is_ours or piece[:1] != b'"':
+            elif type(block) is _Thought:
+                piece = copied((block.thinking,))
+                if not is_ours or piece[0] != QUOTE:
                     piece = self.spelling.string(block.thinking)
                 reasoning = piece if reasoning is EMPTY else _lines((reasoning, piece))
-            elif kind in _TEXTS:
-                raise Unusual
         known = self._position.get(message.id) if message.id else None
         if known is None:
-            self._position[str(message.id)] = len(self.turns)
-            self.turns.append(RawTurn("assistant", text, reasoning, calls))
+            self._position[str(message.id)] = len(turns)
+            turns.append(RawTurn("assistant", text, reasoning, calls))
             return
-        first = self.turns[known]
+        first = turns[known]
         first.text = self._joined(first.text, text)
         first.reasoning = _lines((first.reasoning, reasoning))
         first.calls += calls
@@ -275,42 +309,20 @@ class _Reading:
             parent = self._parents[parent]
         raise Unusual
 
-    def _joined(self, first: bytes, second: bytes) -> bytes:
+    def _joined(self, first: Text, second: Text) -> Text:
         """Returns one string of two. What neither holds may stand where they meet."""
         if first == EMPTY:
             return second
         if second == EMPTY:
             return first
-        joined = first[:-1] + second[1:]
+        joined = copied((first[:-1], second[1:]))
         self.spelling.respelt.append(joined)
         return joined
 
-    def _heard(self, blocks: Sequence[_Block]) -> Iterator[RawTurn]:
-        words: list[bytes] = []
-        for block in blocks:
-            if block.type == "text":
-                words.append(self._text(block.text))
-                continue
-            if block.type != "tool_result":
-                raise Unusual
-            if words:
-                yield RawTurn("user", _all_lines(words))
-                words = []
-            yield self._returned(block)
-        if words:
-            yield RawTurn("user", _all_lines(words))
-
-    def _returned(self, block: _Block) -> RawTurn:
-        """Returns the result of a call."""
-        text, call_id = bytes(block.content), bytes(block.tool_use_id)
-        if not self.spelling.is_ours or not text[:1] == b'"' == call_id[:1]:
-            text, call_id = self._result(block.content), self.spelling.string(block.tool_use_id)
-        return RawTurn("tool", text, EMPTY, (), call_id, block.is_error is True)
-
     def _text(self, raw: Raw) -> bytes:
         """Returns the text of a part: one without any stands for something else."""
-        string = bytes(raw)
-        if string[:1] != b'"':
+        string = copied((raw,))
+        if string[0] != QUOTE:
             raise Unusual
         return string if self.spelling.is_ours else self.spelling.string(raw)
 
@@ -323,27 +335,17 @@ class _Reading:
             raise Unusual
         return _all_lines([self._text(part.text) for part in parts])
 
-    def _call(self, block: _Block) -> RawCall:
-        if (
-            not block.name
-            or block.function is not _ABSENT
-            or block.arguments is not _ABSENT
-            or block.parameters is not _ABSENT
-            or block.args is not _ABSENT
-        ):
+    def _call(self, block: _Call) -> RawCall:
+        if not block.name:
             raise Unusual
-        return RawCall(block.name, self.arguments.written(block.input or {}), self.spelling.string(block.id))
+        call_id = copied((block.id,))
+        if not self.spelling.is_ours or call_id[0] != QUOTE:
+            call_id = self.spelling.string(block.id)
+        return RawCall(block.name, self.arguments.written(block.input or {}), call_id)
 
 
-def _is_apart(line: _Line[_Usual] | _Line[Raw]) -> object:
-    """Whether a line is an export's, a side chain's, a summary's or an error's."""
-    return line.isSidechain or line.isCompactSummary or line.isApiErrorMessage or line.loglines is not _ABSENT
-
-
-def _is_unusual(line: _Line[_Usual] | _Line[Raw]) -> bool:
-    """Whether a line is an export's, a side chain's, a summary's, an error's, or holds a call by itself."""
-    if _is_apart(line):
-        return True
+def _is_unusual(line: _Line[_Usual]) -> bool:
+    """Whether a line without a message of a speaker holds a call by itself, or ends what a summary is of."""
     if line.message is None and line.type in ("tool_use", "tool_result"):
         return True
     return line.type == "system" and line.subtype == "compact_boundary"

@@ -57,7 +57,7 @@ class RequestScaffold:
         if place.file:
             return [place.file]
         return [
-            place.folder / LOG,
+            place.log(LOG),
             *telemetry.call_files(place),
             *self.own_logs.session_files(place),
             *atif_conversations.paths_of(place),
@@ -67,7 +67,7 @@ class RequestScaffold:
         """Whether the place holds a request log of this scaffold, or its own session files."""
         if place.file and place.file.suffix == ".json":
             return self._holds_calls(place) or atif_conversations.is_of(place, self.agents)
-        path = place.file or place.folder / LOG
+        path = place.log(LOG)
         if not files.is_file(path):
             return (
                 self._holds_calls(place)
@@ -108,7 +108,7 @@ class RequestScaffold:
         self, place: Place, *, form: ToolCallForm, branches: Branches
     ) -> Iterator[Conversation] | None:
         """Returns what the logged requests tell, None where none were logged."""
-        path = place.file or place.folder / LOG
+        path = place.log(LOG)
         is_proxy_s = place.file is not None and exchanges.is_of(place.head(path))
         is_log = files.exists(path) if place.file is None else b'"request_body"' in place.head(path)
         if is_log or (is_proxy_s and not telemetry.call_files(place)):
@@ -128,7 +128,7 @@ class RequestScaffold:
         )
 
     def _read_own(self, place: Place, branches: Branches) -> Iterator[Conversation | RawConversation]:
-        path = place.file or place.folder / LOG
+        path = place.log(LOG)
         if path.suffix != ".json" and self.own_logs.session_files(place):
             yield from self._read_sessions(place, branches)
         else:

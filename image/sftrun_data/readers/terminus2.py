@@ -43,14 +43,14 @@ class Terminus2:
 
     def claims(self, place: Place) -> bool:
         """Whether the place holds an ATIF file of an agent called terminus…"""
-        path = place.file or place.folder / MAIN
+        path = place.log(MAIN)
         if place.file and (_SIDE.match(path.name) or path.suffix != ".json"):
             return False
         return atif.agent_in(place.head(path)).startswith("terminus")
 
     def read(self, place: Place, *, form: ToolCallForm, branches: Branches) -> Iterator[Conversation]:  # noqa: ARG002
         """Yields one conversation a history; its histories share no trained turn. Raises LeftOut."""
-        main = place.file or place.folder / MAIN
+        main = place.log(MAIN)
         part = 0
         files = [main] if place.file else [main, *_continuations(place.folder)]
         trajectories = [(path, atif.parse(place.read(path))) for path in files]
