@@ -2,10 +2,11 @@
 
 Made-up Harbor jobs (`bench/convert_logs.py`) are converted by `sftrun_data` and, beside it, read with nothing
 done, parsed with `orjson`, and converted in a straightforward way (`bench/convert_baseline.py`). What is
-compared runs in turns in processes of their own, on one core each, and the medians of its CPU time are taken:
-then other work on the machine matters little. Scaling and memory are of the whole, by the clock.
+compared runs in turns in processes of their own, on one core each, by its CPU time; a ratio is the median of
+those of each turn, because a machine's speed changes from one to the next. Scaling and memory are of the
+whole, by the clock.
 
-    python bench/convert.py [--size small|full] [--rounds 3] [--only NAME]
+    python bench/convert.py [--size small|full] [--rounds 5] [--only NAME]
 """
 
 from __future__ import annotations
@@ -171,31 +172,32 @@ def do_work(work: str, job: str, scratch: str, pattern: str) -> None:
     print(time.process_time() - cpu, time.perf_counter() - began)
 
 
-def in_turns(works: Sequence[str], job: Path, pattern: str, *, rounds: int) -> dict[str, Spent]:
-    """Returns the median of what each kind of work spends on a job."""
+def in_turns(works: Sequence[str], job: Path, pattern: str, *, rounds: int) -> dict[str, list[Spent]]:
+    """Returns what each kind of work spends on a job, turn by turn."""
     spent: dict[str, list[Spent]] = {work: [] for work in works}
     for number in range(rounds):
         # Who goes first changes: a machine that warms up favours nobody.
         for work in works if number % 2 == 0 else reversed(works):
             spent[work].append(measured(work, job, pattern))
-    return {
-        work: Spent(
-            statistics.median(item.cpu for item in items), statistics.median(item.wall for item in items)
-        )
-        for work, items in spent.items()
-    }
+    return spent
 
 
-def speed(num_bytes: int, spent: Spent) -> float:
-    """Returns MB a second of CPU time."""
-    return num_bytes / spent.cpu / MB
+def speed(num_bytes: int, turns: Sequence[Spent]) -> float:
+    """Returns MB a second of CPU time, in the median."""
+    return num_bytes / statistics.median(spent.cpu for spent in turns) / MB
 
 
-def against(name: str, num_bytes: int, spent: dict[str, Spent], other: str, goal: float) -> Row:
+def against(name: str, num_bytes: int, spent: dict[str, list[Spent]], other: str, goal: float) -> Row:
     """Returns how much faster we are than something else."""
-    ours, theirs = speed(num_bytes, spent["ours"]), speed(num_bytes, spent[other])
+    ratios = [theirs.cpu / ours.cpu for ours, theirs in zip(spent["ours"], spent[other], strict=True)]
+    say(f"  {name} / {other}, turn by turn: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
     return Row(
-        name=f"{name} / {other}", value=ours, unit="MB/s", baseline=theirs, ratio=ours / theirs, goal=goal
+        name=f"{name} / {other}",
+        value=speed(num_bytes, spent["ours"]),
+        unit="MB/s",
+        baseline=speed(num_bytes, spent[other]),
+        ratio=statistics.median(ratios),
+        goal=goal,
     )
 
 
@@ -403,7 +405,7 @@ def main(given: list[str] | None = None) -> int:
     """Runs the benchmark; returns 0 when every goal holds."""
     parser = argparse.ArgumentParser(prog="bench-convert")
     parser.add_argument("--size", choices=SCALES, default="full")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="growing, rewritten, formats, scaling, memory or first")
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
