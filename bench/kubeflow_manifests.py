@@ -17,8 +17,8 @@ import yaml
 
 from cluster import module_files
 from cluster.handles import ClusterHandle
+from sftrun_api.models import JsonObject
 
-JsonObject = dict[str, Any]
 NAMESPACE = "kubeflow-system"
 LOOPBACK = "127.0.0.1"
 CERTIFICATES = Path("k8s-webhook-server/serving-certs")

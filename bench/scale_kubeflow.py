@@ -38,6 +38,7 @@ from tests.cluster.operator_harness import Harness, eventually
 from cluster import ports, processes, programs, states
 from cluster.certificates import Authority
 from cluster.processes import Process
+from sftrun_api.models import JsonObject
 from sftrun_operator import kube
 
 TRAIN_JOBS = kube.Resource(kind="TrainJob", prefix="/apis/trainer.kubeflow.org/v1alpha1", plural="trainjobs")
@@ -129,13 +130,13 @@ def _ports() -> dict[str, Ports]:
     }
 
 
-def _apply(here: Harness, objects: list[kubeflow_manifests.JsonObject]) -> None:
+def _apply(here: Harness, objects: list[JsonObject]) -> None:
     """By the server: their CRDs are too large for what a client notes down."""
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     here.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=document)
 
 
-def _install(here: Harness, objects: list[kubeflow_manifests.JsonObject]) -> None:
+def _install(here: Harness, objects: list[JsonObject]) -> None:
     _apply(here, objects)
     crds = [
         f"crd/{each['metadata']['name']}" for each in objects if each["kind"] == "CustomResourceDefinition"
