@@ -19,8 +19,8 @@ from sftrun_data.conversations import Conversation
 from sftrun_data.families import Family
 from sftrun_data.requests import ReasoningPolicy
 
-BYTES_A_TOKEN = 4
-"""A usual ratio for English and code: converting needs no tokenizer, so tokens are estimated."""
+_BYTES_A_TOKEN = 4
+"""A usual ratio for English and code, which a template's marks and what JSON escapes are about worth too."""
 MOST_TOOLS = 50
 """Models invent names of tools; an account of them all has no end."""
 WARN_SHARE = 0.05
@@ -104,18 +104,18 @@ class Figures:
 
 def shape_of(
     conversation: Conversation,
-    record: Mapping[str, Any],
+    line: bytes,
     *,
     family: Family,
     policy: ReasoningPolicy,
     histories: Iterable[bytes] = (),
     trained: set[bytes],
 ) -> Shape:
-    """Returns the shape of a record. `trained` holds the turns, with their history, of the trajectory's
-    records before it; the record's own `histories` are added.
+    """Returns the shape of a conversation's record, which is written in a line. `trained` holds the turns,
+    with their history, of the trajectory's records before it; the record's own `histories` are added.
 
-    A policy of Drop asks for empty thoughts: they are not counted. Of preferences, and
-    of samples per turn, the last turn alone is trained.
+    A policy of Drop asks for empty thoughts: they are not counted. Of preferences, and of samples per turn,
+    the last turn alone is trained.
     """
     answers = [turn for turn in conversation.turns if turn.role == "assistant"]
     if conversation.last_turn_only or conversation.preference is not None:
@@ -123,14 +123,11 @@ def shape_of(
     own = set(histories)
     again = len(own & trained)
     trained |= own
-    messages = [*record["messages"], *(record[key] for key in ("chosen", "rejected") if key in record)]
-    length = sum(num_bytes(message["content"]) for message in messages)
-    length += num_bytes(record["system"]) + num_bytes(record["tools"])
     counted = family.reasoning and policy != "Drop"
     return Shape(
         turns=len(answers),
         empty_thoughts=sum(not turn.reasoning for turn in answers) if counted else 0,
-        tokens=ceil(length / BYTES_A_TOKEN),
+        tokens=estimated_tokens(line),
         turns_again=again,
         thoughts=sum(bool(turn.reasoning) for turn in answers),
         calls=counted_calls(call.name for turn in answers for call in turn.calls),
@@ -163,9 +160,9 @@ def counted_calls(names: Iterable[str]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(Counter(names).items()))
 
 
-def num_bytes(text: str) -> int:
-    """Returns how much of UTF-8 a text takes."""
-    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+def estimated_tokens(line: bytes) -> int:
+    """Returns about how many tokens a record has that is written so: converting needs no tokenizer."""
+    return ceil(len(line) / _BYTES_A_TOKEN)
 
 
 def histories_of(record: Mapping[str, Any]) -> Iterable[bytes]:

@@ -1,18 +1,16 @@
-"""How many records are longer than the model may see, estimated from their text: no tokenizer is needed.
+"""How many records are longer than the model may see, estimated from their bytes: no tokenizer is needed.
 
 The pod measures with the model's own tokenizer; this is for a laptop, before anything is started.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
-from typing import Any
 
 from sftrun_data import jsons
-from sftrun_data.figures import BYTES_A_TOKEN
+from sftrun_data.figures import estimated_tokens
 from sftrun_data.results import ConversionResult
 
 
@@ -33,7 +31,7 @@ class Overlong:
 
 def overlong(result: ConversionResult, *, cutoff: int) -> Overlong:
     """Returns the estimate for what a conversion wrote. Raises OSError."""
-    lengths = [estimated_tokens(record) for record in _records(result)]
+    lengths = [estimated_tokens(line) for line in _lines(result)]
     beyond = [length - cutoff for length in lengths if length > cutoff]
     return Overlong(
         cutoff=cutoff,
@@ -44,21 +42,12 @@ def overlong(result: ConversionResult, *, cutoff: int) -> Overlong:
     )
 
 
-def estimated_tokens(record: Mapping[str, Any]) -> int:
-    """Returns a quarter of the bytes of a record's text."""
-    texts = [record.get("system"), record.get("tools")]
-    texts += [item["content"] for item in record.get("messages", ())]
-    texts += [record[key]["content"] for key in ("chosen", "rejected") if isinstance(record.get(key), dict)]
-    return ceil(sum(len(text.encode(errors="replace")) for text in texts if text) / BYTES_A_TOKEN)
-
-
 def ids(result: ConversionResult) -> Iterator[str]:
     """Yields the ids of the records that a conversion wrote. Raises OSError."""
-    return (str(record["id"]) for record in _records(result))
+    return (str(jsons.loads(line).value["id"]) for line in _lines(result))
 
 
-def _records(result: ConversionResult) -> Iterator[Mapping[str, Any]]:
+def _lines(result: ConversionResult) -> Iterator[bytes]:
     for dataset in result.datasets:
         with Path(dataset.path).open("rb") as file:
-            for line in file:
-                yield jsons.loads(line).value
+            yield from file

@@ -262,7 +262,7 @@ class _Conversion:
             lf=lf,
             shape=figures.shape_of(
                 sample,
-                rendered.record,
+                lf,
                 family=self.recipe.family,
                 policy=options.reasoning,
                 histories=histories,

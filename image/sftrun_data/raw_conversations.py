@@ -46,8 +46,6 @@ class RawConversation:
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
     """Where every text of the turns stands, spelt as records spell it: what is not in here is in none."""
-    long_escapes: bool = True
-    """Whether there may be control characters in a text, which are spelt by their number."""
 
     def whole(self) -> Conversation:
         """Returns the conversation with its texts as strings."""

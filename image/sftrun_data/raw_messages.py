@@ -25,8 +25,7 @@ _IM_CALLS, _IM_CALL_NAME = b',"tool_calls":[{"id":', b',"type":"function","funct
 _IM_CALL_ARGUMENTS, _IM_CALL_END, _IM_NEXT_CALL = b',"arguments":"', b'"}}', b',{"id":'
 _IM_ONE_CALL_END = _IM_CALL_END + b"]"
 _LF_SAID, _LF_OBSERVED = b'},{"role":"user","content":', b'},{"role":"observation","content":'
-_LF_ANSWER, _LF_FUNCTION = b'},{"role":"assistant","content":', b'},{"role":"function","content":'
-_LF_FUNCTION_TEXT = _LF_FUNCTION + b'"'
+_LF_ANSWER, _LF_FUNCTION_TEXT = b'},{"role":"assistant","content":', b'},{"role":"function","content":"'
 BEFORE_FIRST = b"},"
 """What the first message for LLaMA-Factory begins with, and has nothing to end by."""
 _JOIN = rb"\n\n"
@@ -66,8 +65,6 @@ class Messages:
     marks: Marks
     im: list[Text] = field(default_factory=list)
     lf: list[Text] = field(default_factory=list)
-    lf_around: int = 0
-    """Bytes of the messages for LLaMA-Factory that are no content."""
     called: list[str] = field(default_factory=list)
     num_answers: int = 0
     num_thoughts: int = 0
@@ -126,15 +123,6 @@ class Messages:
         self.num_thoughts = len(answers) - [turn.reasoning for turn in answers].count(EMPTY)
         self.num_failed = sum([turn.is_error for turn in turns])
         self.calls_at_end = bool(answers and answers[-1].calls)
-        # Before each answer something was heard: what its calls gave, or else what the user said.
-        num_observed = len(acts) - self.calls_at_end
-        self.lf_around = (
-            2 * len(EMPTY) * len(answers)
-            + len(_LF_FUNCTION) * len(acts)
-            + len(_LF_ANSWER) * (len(answers) - len(acts))
-            + len(_LF_OBSERVED) * num_observed
-            + len(_LF_SAID) * (len(answers) - num_observed)
-        )
 
     def _hear(self, said: list[RawTurn]) -> None:
         if not said:

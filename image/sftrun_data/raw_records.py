@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
 
 import orjson
 
@@ -102,10 +101,6 @@ def _record(conversation: RawConversation, style: _Style, system: str) -> RawRec
     written.lf[:1] = (before, bytes(written.lf[0]).removeprefix(BEFORE_FIRST))
     written.lf.append(behind)
     lf = b"".join(written.lf)
-    around = raw_texts.num_bytes(before) + raw_texts.num_bytes(behind) + written.lf_around - len(BEFORE_FIRST)
-    long_escapes = conversation.long_escapes or b"\\u" in before or b"\\u" in behind
-    length = raw_texts.num_bytes(lf, long_escapes=long_escapes) - around
-    length += figures.num_bytes(lf_system) + figures.num_bytes(lf_tools)
     score = scores.score_of_counts(
         frame,
         called=written.called,
@@ -126,7 +121,7 @@ def _record(conversation: RawConversation, style: _Style, system: str) -> RawRec
         shape=Shape(
             turns=written.num_answers,
             empty_thoughts=written.num_answers - written.num_thoughts if counted else 0,
-            tokens=ceil(length / figures.BYTES_A_TOKEN),
+            tokens=figures.estimated_tokens(lf),
             thoughts=written.num_thoughts,
             calls=figures.counted_calls(written.called),
         ),

@@ -20,10 +20,6 @@ from msgspec import Raw
 
 from sftrun_data import utf8
 
-_ONE_FOR_A_BACKSLASH = bytes(byte == ord("\\") for byte in range(256))
-_LONG_ESCAPES = re.compile(rb"\\[\\u]")
-"""And a backslash that is one itself, so that what stands behind it is not taken for one."""
-
 
 class Unusual(Exception):
     """The long way is to be taken: what is met here is not read, or not written, in the short one."""
@@ -108,18 +104,6 @@ def within_strings(texts: Sequence[bytes]) -> list[bytes]:
     # All at once: each step is one call, however many there are.
     joined = b"\n".join(texts).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     return joined.split(b"\n") if texts else []
-
-
-def num_bytes(strings: bytes, *, long_escapes: bool = True) -> int:
-    """Returns how many bytes of UTF-8 the content of strings takes that are spelt as records spell them; what
-    stands around them is counted as it is. `long_escapes` says whether there may be any."""
-    # Each at the speed of memory, where `bytes.count` stops at every one.
-    num_backslashes = stringzilla.bytesum(stringzilla.translate(strings, _ONE_FOR_A_BACKSLASH))
-    length: int = len(strings) - num_backslashes + stringzilla.count(strings, b"\\\\")
-    if not long_escapes or stringzilla.find(strings, b"\\u") < 0:
-        return length
-    # A control character is one byte, written as six; one of them is gone already.
-    return length - 4 * _LONG_ESCAPES.findall(strings).count(b"\\u")
 
 
 @dataclass(frozen=True, slots=True)

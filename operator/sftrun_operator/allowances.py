@@ -16,19 +16,24 @@ class Allowance:
         self._clock = clock
         self._left = at_once
         self._counted_at = clock()
+        self._beginnings: list[float] = []
+        """Of what is being spent now."""
 
     def is_left(self) -> bool:
         """Whether some may be spent now."""
         now = self._clock()
         self._left = min(self._at_once, self._left + self._share * (now - self._counted_at))
         self._counted_at = now
-        return self._left > 0
+        return self._left > sum(now - began for began in self._beginnings)
 
     @contextmanager
     def spend(self) -> Iterator[None]:
-        """Takes what the block lasts off, also when it fails. Those side by side each count in full."""
+        """Takes what the block lasts off, as it goes on, also when it fails. Those side by side each count in
+        full."""
         began = self._clock()
+        self._beginnings.append(began)
         try:
             yield
         finally:
+            self._beginnings.remove(began)
             self._left -= self._clock() - began

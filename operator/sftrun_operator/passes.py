@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from sftrun_operator import kube_errors
@@ -69,6 +69,10 @@ class Lull(Protocol):
 
 async def _no_lull(*, scout: bool) -> None:
     pass
+
+
+class _LaterError(Exception):
+    """What was to be asked is asked another time."""
 
 
 class Passes:
@@ -163,12 +167,13 @@ class Passes:
         new = not run.status and not run.deleting
         observed = await self._observer.around_new(run) if new else self._observer.cached(run)
         plan = self._plan(run, observed, now=self._now(), config=self.config)
-        if plan.may_wait and not self.curiosity.is_left():
-            self._follow(key, plan, run=run, observed=observed)
-            return plan.look_again_in
         if plan.prove or (new and not plan.status_patch):
-            with self.curiosity.spend() if plan.may_wait else contextlib.nullcontext():
-                found = await self._observer.live(key)
+            try:
+                with self._at_leisure() if plan.may_wait else contextlib.nullcontext():
+                    found = await self._observer.live(key)
+            except _LaterError:
+                self._follow(key, plan, run=run, observed=observed)
+                return plan.look_again_in
             if found is None:
                 self._caches.runs.remove(key, run.uid)
                 self._forget(key)
@@ -179,6 +184,19 @@ class Passes:
         self._follow(key, plan, run=run, observed=observed)
         await self._do(key, plan, run=run)
         return plan.look_again_in
+
+    @contextlib.contextmanager
+    def _at_leisure(self) -> Iterator[None]:
+        """Is for asking what nobody waits for. Raises _LaterError where there is no time for it, and for an
+        answer that takes too long: of thousands of events in one namespace it may, and the API server is
+        there all the same."""
+        if not self.curiosity.is_left():
+            raise _LaterError
+        try:
+            with self.curiosity.spend():
+                yield
+        except (kube_errors.UnreachableError, kube_errors.BusyError) as error:
+            raise _LaterError from error
 
     async def _do(self, key: Key, plan: Plan, *, run: Run) -> None:
         try:

@@ -359,15 +359,6 @@ def test_the_usual_is_never_made_python_s(template: str, tmp_path: Path) -> None
     assert isinstance(record, Record)
 
 
-@given(st.lists(TEXT | st.text(), max_size=4))
-def test_escapes_are_counted(texts: list[str]) -> None:
-    strings = [orjson.dumps(text)[1:-1] for text in texts if "\\u" not in orjson.dumps(text).decode()]
-    joined = b'"'.join(strings)
-    assert raw_texts.num_bytes(joined) == len(orjson.loads(b'"' + b"".join(strings) + b'"').encode()) + max(
-        0, len(strings) - 1
-    )
-
-
 @given(st.sets(st.sampled_from(MARKUP) | st.text("</|thinkx>", max_size=9), max_size=14), TEXT)
 def test_markers_are_found_where_they_are(markers: set[str], text: str) -> None:
     found = Markers.of(markers)

@@ -52,6 +52,20 @@ def test_idle_time_is_not_saved_beyond_what_may_be_spent_at_once() -> None:
     assert not allowance.is_left()
 
 
+def test_what_is_being_spent_counts_already() -> None:
+    clock = Clock()
+    allowance = Allowance(share=0.0, at_once=2.0, clock=clock)
+    with allowance.spend():
+        clock.now += 0.9
+        assert allowance.is_left()
+        with allowance.spend():
+            clock.now += 0.5
+            assert allowance.is_left()
+            clock.now += 0.1
+            assert not allowance.is_left()
+    assert not allowance.is_left()
+
+
 def test_a_failure_is_paid_for_too() -> None:
     clock = Clock()
     allowance = Allowance(share=0.05, at_once=1.0, clock=clock)

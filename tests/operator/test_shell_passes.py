@@ -165,6 +165,14 @@ async def test_what_may_wait_is_asked_only_while_there_is_time_for_it() -> None:
     assert shell.kube.calls == []
 
 
+@pytest.mark.parametrize("problem", [UnreachableError("list Pod: TimeoutError"), error(429, "Busy")])
+async def test_what_may_wait_fails_no_look(problem: KubeError) -> None:
+    shell = Shell(FakeKube(sftrun(attempt=1)), plan=curious_plan)
+    shell.caches.learn("SFTRun", sftrun(attempt=1))
+    shell.kube.failures["list Pod"] = [problem]
+    assert await shell.passes.look(KEY) == 30.0
+
+
 async def test_what_the_proof_does_not_find_leaves_the_cache() -> None:
     shell = Shell(FakeKube(sftrun(attempt=1)))
     shell.caches.learn("SFTRun", sftrun(attempt=1))

@@ -64,7 +64,7 @@ def conversations(place: Place, *, reader: Reader) -> Iterator[Conversation | Ra
             created=raw.created,
             rewards=place.rewards,
         )
-        yield RawConversation(frame, raw.turns, raw.searched, raw.long_escapes)
+        yield RawConversation(frame, raw.turns, raw.searched)
         return
     definitions: dict[str, tuple[Definition, ...]] = {}
     for part, (path, trajectory, notes) in enumerate(_trajectories(place, data)):

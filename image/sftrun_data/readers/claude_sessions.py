@@ -90,7 +90,7 @@ def _raw_session(place: Place, path: Path) -> Session | None:
         created=raw.created,
         lines=raw.lines,
         notes=frozenset(),
-        raw=RawTurns(raw.turns, raw.searched, raw.long_escapes),
+        raw=RawTurns(raw.turns, raw.searched),
     )
 
 

@@ -68,7 +68,6 @@ class RawTrajectory:
     tools: tuple[dict[str, Any], ...]
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
-    long_escapes: bool
 
 
 def parse(data: bytes) -> RawTrajectory | None:
@@ -97,7 +96,6 @@ def _parse(data: bytes) -> RawTrajectory:
         tools=tools.normalised(definitions if isinstance(definitions, list) else ()),
         turns=tuple(_turns(steps, spelling)),
         searched=(data, *spelling.respelt),
-        long_escapes=not spelling.is_ours,
     )
 
 

@@ -119,7 +119,6 @@ class RawSession:
 
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
-    long_escapes: bool
     model: str
     created: str
     lines: tuple[int, int]
@@ -258,7 +257,6 @@ class _Reading:
         return RawSession(
             turns=tuple(self.turns),
             searched=searched,
-            long_escapes=not self.spelling.is_ours,
             model=self.model,
             created=next(filter(None, times), ""),
             lines=(self.numbers[0], self.numbers[-1]),

@@ -184,7 +184,7 @@ class RequestScaffold:
                 notes=frozenset(notes),
             )
             if raw := session.raw:
-                yield RawConversation(conversation, raw.turns, raw.searched, raw.long_escapes)
+                yield RawConversation(conversation, raw.turns, raw.searched)
             else:
                 yield conversation
 

@@ -38,7 +38,6 @@ class RawTurns:
 
     turns: tuple[RawTurn, ...]
     searched: tuple[bytes, ...]
-    long_escapes: bool
 
 
 class SessionLogs(Protocol):
