@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from tests.image.data_samples import atif, system, user, write
 
-from sftrun_data import raw_records, raw_texts
+from sftrun_data import raw_records
 from sftrun_data.families import family_of
 from sftrun_data.outcomes import Defaults, Outcome, Recipe, Record, outcome_of
 from sftrun_data.raw_conversations import RawConversation
