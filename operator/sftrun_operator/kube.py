@@ -200,7 +200,9 @@ class Kube:
                 content = await response.read()
                 outcome = str(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise kube_errors.UnreachableError(f"{call}: {type(error).__name__}: {error}") from error
+            # The session's own time is up; what has no connection in time is told by a `ClientError`.
+            kind = kube_errors.SlowError if type(error) is TimeoutError else kube_errors.UnreachableError
+            raise kind(f"{call}: {type(error).__name__}: {error}") from error
         finally:
             self._told(verb, resource.plural, outcome, time.monotonic() - started)
         if response.status == 401:

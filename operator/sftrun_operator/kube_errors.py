@@ -2,7 +2,8 @@
 
 KubeError
 ├── UnreachableError    no answer: refused, cut off, timed out; a write may or may not have happened
-│   └── NotLeadingError      it was not even sent: this process is not the leader (any more)
+│   ├── NotLeadingError      it was not even sent: this process is not the leader (any more)
+│   └── SlowError            it was sent, and no answer came in time
 └── ApiError            an answer that says no
     ├── NotFoundError        404
     ├── ConflictError        409: another resourceVersion or uid
@@ -31,6 +32,10 @@ class UnreachableError(KubeError):
 
 class NotLeadingError(UnreachableError):
     """Nothing was sent, because another operator may be the leader by now."""
+
+
+class SlowError(UnreachableError):
+    """No answer came in time: the API server is away, or was asked for much."""
 
 
 class ApiError(KubeError):

@@ -188,14 +188,14 @@ class Passes:
     @contextlib.contextmanager
     def _at_leisure(self) -> Iterator[None]:
         """Is for asking what nobody waits for. Raises _LaterError where there is no time for it, and for an
-        answer that takes too long: of thousands of events in one namespace it may, and the API server is
-        there all the same."""
+        answer that does not come in time: among thousands of events in one namespace it may not, and the API
+        server is there all the same."""
         if not self.curiosity.is_left():
             raise _LaterError
         try:
             with self.curiosity.spend():
                 yield
-        except (kube_errors.UnreachableError, kube_errors.BusyError) as error:
+        except kube_errors.SlowError as error:
             raise _LaterError from error
 
     async def _do(self, key: Key, plan: Plan, *, run: Run) -> None:

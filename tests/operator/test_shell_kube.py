@@ -185,7 +185,7 @@ async def test_a_silent_server_ends_in_time() -> None:
         return web.Response()
 
     async with client_of(handler, seconds=0.1) as client:
-        with pytest.raises(kube_errors.UnreachableError):
+        with pytest.raises(kube_errors.SlowError):
             await asyncio.wait_for(client.get(kube.JOBS, "n", "x"), 60)
     assert TOLD == [("get", "jobs", "unreachable")]
 
@@ -200,8 +200,9 @@ async def test_a_cut_connection_and_half_an_answer_are_unreachable() -> None:
         return response
 
     async with client_of(handler) as client:
-        with pytest.raises(kube_errors.UnreachableError):
+        with pytest.raises(kube_errors.UnreachableError) as caught:
             await client.get(kube.JOBS, "n", "x")
+    assert not isinstance(caught.value, kube_errors.SlowError)
 
 
 async def test_no_json_is_unreachable() -> None:

@@ -16,7 +16,7 @@ from sftrun_operator.allowances import Allowance
 from sftrun_operator.apply import Applier
 from sftrun_operator.caches import Caches, Key, news_of
 from sftrun_operator.decisions import Plan
-from sftrun_operator.kube_errors import KubeError, UnreachableError
+from sftrun_operator.kube_errors import KubeError, SlowError, UnreachableError
 from sftrun_operator.metrics import Metrics
 from sftrun_operator.observations import Observed, OperatorConfig, Run
 from sftrun_operator.observe import Memories, Observer
@@ -165,12 +165,13 @@ async def test_what_may_wait_is_asked_only_while_there_is_time_for_it() -> None:
     assert shell.kube.calls == []
 
 
-@pytest.mark.parametrize("problem", [UnreachableError("list Pod: TimeoutError"), error(429, "Busy")])
-async def test_what_may_wait_fails_no_look(problem: KubeError) -> None:
+async def test_what_may_wait_fails_no_look_when_its_answer_does_not_come_in_time() -> None:
     shell = Shell(FakeKube(sftrun(attempt=1)), plan=curious_plan)
     shell.caches.learn("SFTRun", sftrun(attempt=1))
-    shell.kube.failures["list Pod"] = [problem]
+    shell.kube.failures["list Pod"] = [SlowError("list Pod: TimeoutError"), UnreachableError("refused")]
     assert await shell.passes.look(KEY) == 30.0
+    with pytest.raises(UnreachableError):
+        await shell.passes.look(KEY)
 
 
 async def test_what_the_proof_does_not_find_leaves_the_cache() -> None:
