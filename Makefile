@@ -104,7 +104,7 @@ bench-failover: setup system ## From kill -9 of the leading operator to what the
 bench-latency: setup system ## apply to Job visible, writes a run, idle writes
 	@$(PYTHON) bench/latency.py
 
-bench-scale: setup system ## 1,000 and 10,000 runs, 1,000 polled pods, 1,000 malformed runs (PARTS="floor ruleless thousand ten polls malformed"; "kubeflow thousand" against Kubeflow Trainer beside it)
+bench-scale: setup system ## 1,000 and 10,000 runs, 1,000 polled pods, 1,000 malformed runs (PARTS="floor ruleless schemaless thousand ten polls malformed"; "kubeflow thousand" against Kubeflow Trainer beside it)
 	@$(PYTHON) bench/scale.py $(PARTS)
 
 bench-start: setup system ## apply to first training step, and where the time goes
