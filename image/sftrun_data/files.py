@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from sftrun_data.errors import EmptyJob, MissingJobFolder, UnreadableSource
@@ -150,7 +151,7 @@ class Listings:
     def of(self, folder: str) -> list[tuple[str, Path | None]]:
         """Returns what a folder holds, sorted by name: folders by their path, and files."""
         if folder not in self._known:
-            self._known[folder] = list(_listed(folder))
+            self._known[folder] = _listed(folder)
         return self._known[folder]
 
 
@@ -168,13 +169,14 @@ def _walk(folder: str, depth: int, listed: Callable[[str], list[tuple[str, Path 
             yield from _walk(path, depth - 1, listed)
 
 
-def _listed(folder: str) -> Iterator[tuple[str, Path | None]]:
+def _listed(folder: str) -> list[tuple[str, Path | None]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(folder), key=attrgetter("name"))
     except OSError:
-        return
-    for entry in entries:
-        yield entry.path, None if entry.is_dir(follow_symlinks=False) else Path(entry.path)
+        return []
+    return [
+        (entry.path, None if entry.is_dir(follow_symlinks=False) else Path(entry.path)) for entry in entries
+    ]
 
 
 def relative(path: str | Path, *, root: Path) -> str:
