@@ -3,8 +3,8 @@
 Made-up Harbor jobs (`bench/convert_logs.py`) are converted by `sftrun_data` and, beside it, read with nothing
 done, parsed with `orjson`, and converted in a straightforward way (`bench/convert_baseline.py`). What is
 compared runs in turns in processes of their own, on one core each, by its CPU time; a ratio is the median of
-those of each turn, because a machine's speed changes from one to the next. Scaling and memory are of the
-whole, by the clock.
+those of each turn, because a machine's speed changes from one to the next; and what they write to is memory
+that the machine has (`bench/backed_memory.py`). Scaling and memory are of the whole, by the clock.
 
     python bench/convert.py [--size small|full] [--rounds 5] [--only NAME]
 """
@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "image"), str(ROOT / "crds")]
 
-from bench import convert_baseline, convert_logs, footprints  # noqa: E402
+from bench import backed_memory, convert_baseline, convert_logs, footprints  # noqa: E402
 from bench.convert_logs import Size  # noqa: E402
 
 from sftrun_data import conversions, pools  # noqa: E402
@@ -167,6 +167,7 @@ def measured(work: str, job: Path, pattern: str) -> Spent:
 
 def do_work(work: str, job: str, scratch: str, pattern: str) -> None:
     """Is the process of `measured`."""
+    backed_memory.have_for(Path(job))
     began, cpu = time.perf_counter(), time.process_time()
     WORKS[work](Path(job), Path(scratch), pattern)
     print(time.process_time() - cpu, time.perf_counter() - began)
@@ -282,6 +283,7 @@ def scaled(job: Path, num_bytes: int, rounds: int) -> Row:
     for _ in range(rounds):
         for workers, times in spent.items():
             with tempfile.TemporaryDirectory(dir=job.parent) as workspace:
+                backed_memory.have_for(job)
                 began, cpu = time.perf_counter(), all_cpu()
                 convert(job, Path(workspace), workers=workers)
                 times.append(Spent(all_cpu() - cpu, time.perf_counter() - began))
