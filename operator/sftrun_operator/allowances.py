@@ -16,24 +16,29 @@ class Allowance:
         self._clock = clock
         self._left = at_once
         self._counted_at = clock()
-        self._beginnings: list[float] = []
-        """Of what is being spent now."""
+        self._num_spending = 0
+        """Blocks that are going on."""
 
     def is_left(self) -> bool:
         """Whether some may be spent now."""
-        now = self._clock()
-        self._left = min(self._at_once, self._left + self._share * (now - self._counted_at))
-        self._counted_at = now
-        return self._left > sum(now - began for began in self._beginnings)
+        self._count()
+        return self._left > 0
 
     @contextmanager
     def spend(self) -> Iterator[None]:
         """Takes what the block lasts off, as it goes on, also when it fails. Those side by side each count in
         full."""
-        began = self._clock()
-        self._beginnings.append(began)
+        self._count()
+        self._num_spending += 1
         try:
             yield
         finally:
-            self._beginnings.remove(began)
-            self._left -= self._clock() - began
+            self._count()
+            self._num_spending -= 1
+
+    def _count(self) -> None:
+        """Counts what was given and spent since it was last counted."""
+        now = self._clock()
+        change = (self._share - self._num_spending) * (now - self._counted_at)
+        self._left = min(self._at_once, self._left + change)
+        self._counted_at = now
