@@ -11,9 +11,11 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from xxhash import xxh3_128_hexdigest
 
 from sftrun_data import files, jsons
 from sftrun_data.exclusions import LeftOut
@@ -44,6 +46,8 @@ class Trial:
     result_broken: bool = False
     trouble: LeftOut | None = None
     """Why nothing of it may be read at all."""
+    read_whole: Mapping[str, str] = field(default_factory=dict)
+    """The files that all this was read from, and a digest of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +66,9 @@ class Job:
             yield self._trial(folder)
 
     def _trial(self, folder: Path) -> Trial:
-        result, broken = _document(f"{folder}{os.sep}result.json", self.root)
-        config, _ = _document(f"{folder}{os.sep}config.json", self.root)
+        read_whole: dict[str, str] = {}
+        result, broken = _document(f"{folder}{os.sep}result.json", self.root, read_whole)
+        config, _ = _document(f"{folder}{os.sep}config.json", self.root, read_whole)
         instance = instance_of(result, config, default=folder.name)
         exception = result.get("exception_info")
         return Trial(
@@ -71,12 +76,14 @@ class Job:
             folder=folder,
             instance=instance,
             repositories=repositories_of(instance, result, config),
-            rewards=dict(self.rewards.get(folder.name, {})) | _rewards_of(folder, result, self.root),
+            rewards=dict(self.rewards.get(folder.name, {}))
+            | _rewards_of(folder, result, self.root, read_whole),
             errored=str(exception.get("exception_type") or "exception")
             if isinstance(exception, dict)
             else self.errors.get(folder.name, ""),
             result_broken=broken,
             trouble=files.trouble_with(folder, root=self.root),
+            read_whole=read_whole,
         )
 
 
@@ -114,7 +121,7 @@ def open_job(path: Path) -> Job:
     """Returns the job in a folder, or the one trial that the folder is. Raises UnreadableSource."""
     if is_trial(path):
         return Job(root=path, folders=(path,), rewards={}, errors={})
-    result, _ = _document(f"{path}{os.sep}result.json", path)
+    result, _ = _document(f"{path}{os.sep}result.json", path, {})
     rewards, errors = _stats(result)
     present = {
         child.name: child for child in files.children(path, field="harborJob.path") if _is_trial_folder(child)
@@ -179,18 +186,20 @@ def _last_segment(path: str) -> str:
     return segments[-1] if segments else path
 
 
-def _rewards_of(folder: Path, result: Mapping[str, Any], root: Path) -> dict[str, float]:
+def _rewards_of(
+    folder: Path, result: Mapping[str, Any], root: Path, read_whole: dict[str, str]
+) -> dict[str, float]:
     verifier = result.get("verifier_result")
     if isinstance(verifier, dict) and (rewards := _numbers(verifier.get("rewards"))):
         return rewards
-    written, _ = _document(str(folder / "verifier" / "reward.json"), root)
+    written, _ = _document(str(folder / "verifier" / "reward.json"), root, read_whole)
     if rewards := _numbers(written):
         return rewards
     try:
-        text = files.read(folder / "verifier" / "reward.txt", root=root, limit=4096).decode(errors="replace")
+        text = _read(str(folder / "verifier" / "reward.txt"), root, read_whole, limit=4096)
     except LeftOut:
         return {}
-    return _numbers({"reward": text.strip()})
+    return _numbers({"reward": text.decode(errors="replace").strip()})
 
 
 def _numbers(rewards: Any) -> dict[str, float]:
@@ -243,14 +252,21 @@ def _is_name(name: str) -> bool:
 
 
 def _is_job_result(path: Path) -> bool:
-    result, _ = _document(f"{path}{os.sep}result.json", path)
+    result, _ = _document(f"{path}{os.sep}result.json", path, {})
     return isinstance(result.get("stats"), dict) or "n_total_trials" in result
 
 
-def _document(path: str, root: Path) -> tuple[dict[str, Any], bool]:
+def _document(path: str, root: Path, read_whole: dict[str, str]) -> tuple[dict[str, Any], bool]:
     """Returns a JSON object that helps where it is there, and whether it is there but broken."""
     try:
-        value = jsons.loads(files.read(path, root=root, limit=files.MAX_METADATA_BYTES)).value
+        value = jsons.loads(_read(path, root, read_whole, limit=files.MAX_METADATA_BYTES)).value
     except (LeftOut, jsons.BrokenJSON):
         return {}, files.exists(path)
     return (value, False) if isinstance(value, dict) else ({}, True)
+
+
+def _read(path: str, root: Path, read_whole: dict[str, str], *, limit: int) -> bytes:
+    """Returns a file's content, and tells `read_whole` its digest. Raises LeftOut."""
+    data = files.read(path, root=root, limit=limit)
+    read_whole[path] = xxh3_128_hexdigest(data)
+    return data

@@ -42,7 +42,8 @@ class Unit:
     """Each may fail on its own: the steps of a trial have a log each."""
     notes: frozenset[str] = frozenset()
     read_whole: Mapping[str, str] = field(default_factory=dict)
-    """The files that its parts have read from beginning to end so far, and a digest of each."""
+    """The files that were read from beginning to end so far, by its parts and for its candidate, and a digest
+    of each."""
 
 
 class Source(Protocol):
@@ -180,7 +181,7 @@ class JobSource:
             trouble=trial.trouble,
         )
         options = self.request.options
-        read_whole: dict[str, str] = {}
+        read_whole = dict(trial.read_whole)
         places = _places(trial.folder, self.job, self.request.name, trial, read_whole)
         parts = tuple(
             partial(self.reader.read, place, form=options.tool_call_form, branches=options.branches)
