@@ -4,7 +4,8 @@ Made-up Harbor jobs (`bench/convert_logs.py`) are converted by `sftrun_data` and
 done, parsed with `orjson`, and converted in a straightforward way (`bench/convert_baseline.py`). What is
 compared runs in turns in processes of their own, on one core each, by its CPU time; a ratio is the median of
 those of each turn, because a machine's speed changes from one to the next; and what they write to is memory
-that the machine has (`bench/backed_memory.py`). Scaling and memory are of the whole, by the clock.
+that the machine has (`bench/backed_memory.py`). Scaling and memory are of the whole, by the clock: of one
+process on one core, with all of its threads, and of as many processes as there are cores.
 
     python bench/convert.py [--size small|full] [--rounds 5] [--only NAME]
 """
@@ -284,9 +285,10 @@ def scaled(job: Path, num_bytes: int, rounds: int) -> Row:
         for workers, times in spent.items():
             with tempfile.TemporaryDirectory(dir=job.parent) as workspace:
                 backed_memory.have_for(job)
-                began, cpu = time.perf_counter(), all_cpu()
-                convert(job, Path(workspace), workers=workers)
-                times.append(Spent(all_cpu() - cpu, time.perf_counter() - began))
+                with _on_cores(workers):
+                    began, cpu = time.perf_counter(), all_cpu()
+                    convert(job, Path(workspace), workers=workers)
+                    times.append(Spent(all_cpu() - cpu, time.perf_counter() - began))
     one, all_of_them = (min(item.wall for item in times) for times in spent.values())
     cpus = [min(item.cpu for item in times) for times in spent.values()]
     say(f"  CPU time {cpus[0]:.2f} s in one process, {cpus[1]:.2f} s in {cores}: {cpus[0] / cpus[1]:.2f}")
@@ -301,6 +303,18 @@ def scaled(job: Path, num_bytes: int, rounds: int) -> Row:
     )
 
 
+@contextmanager
+def _on_cores(count: int) -> Iterator[None]:
+    """Leaves this process so many cores until the context ends: what is sent to the disk is sent by a thread,
+    which would have a core of its own beside the one that is measured."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def apart(job: Path, cores: int, rounds: int) -> float:
     """Returns the most that can be reached: what share of its cores the machine gives to as many processes
     that convert a part of the job each. They share nothing, and their start is not counted."""
@@ -308,7 +322,8 @@ def apart(job: Path, cores: int, rounds: int) -> float:
         parts = [Path(folder) / str(number) for number in range(cores)]
         for number, trial in enumerate(path for path in sorted(job.iterdir()) if path.is_dir()):
             shutil.copytree(trial, parts[number % cores] / trial.name, copy_function=os.link)
-        one = min(measured("ours", job, "").wall for _ in range(rounds))
+        with _on_cores(1):
+            one = min(measured("ours", job, "").wall for _ in range(rounds))
         with ThreadPoolExecutor(cores) as pool:
             together = min(
                 max(spent.wall for spent in pool.map(lambda part: measured("ours", part, ""), parts))
