@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from pathlib import Path
 
+from xxhash import xxh3_128_hexdigest
+
 from sftrun_data.errors import EmptyJob, MissingJobFolder, UnreadableSource
 from sftrun_data.exclusions import LeftOut, Reason
 
@@ -61,12 +63,18 @@ def folders_in(folder: Path) -> list[Path]:
         return []
 
 
-def read(path: str | Path, *, root: Path, limit: int | None = None) -> bytes:
+def read(
+    path: str | Path, *, root: Path, limit: int | None = None, read_whole: dict[str, str] | None = None
+) -> bytes:
     """Returns the content of a regular file inside `root`, of `MAX_TRAJECTORY_BYTES` at most or of `limit`.
+    Tells `read_whole` its digest: nobody has to read it again for it.
 
     Raises LeftOut with NoTrajectory, SymlinkOutside, UnreadableFile or TooLarge.
     """
-    return _read(_confined(str(path), root=root), MAX_TRAJECTORY_BYTES if limit is None else limit)
+    data = _read(_confined(str(path), root=root), MAX_TRAJECTORY_BYTES if limit is None else limit)
+    if read_whole is not None:
+        read_whole[str(path)] = xxh3_128_hexdigest(data)
+    return data
 
 
 def exists(path: str | Path) -> bool:

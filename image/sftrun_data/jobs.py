@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xxhash import xxh3_128_hexdigest
-
 from sftrun_data import files, jsons
 from sftrun_data.exclusions import LeftOut
 
@@ -121,7 +119,7 @@ def open_job(path: Path) -> Job:
     """Returns the job in a folder, or the one trial that the folder is. Raises UnreadableSource."""
     if is_trial(path):
         return Job(root=path, folders=(path,), rewards={}, errors={})
-    result, _ = _document(f"{path}{os.sep}result.json", path, {})
+    result, _ = _document(f"{path}{os.sep}result.json", path)
     rewards, errors = _stats(result)
     present = {
         child.name: child for child in files.children(path, field="harborJob.path") if _is_trial_folder(child)
@@ -196,7 +194,8 @@ def _rewards_of(
     if rewards := _numbers(written):
         return rewards
     try:
-        text = _read(str(folder / "verifier" / "reward.txt"), root, read_whole, limit=4096)
+        path = folder / "verifier" / "reward.txt"
+        text = files.read(path, root=root, limit=4096, read_whole=read_whole)
     except LeftOut:
         return {}
     return _numbers({"reward": text.decode(errors="replace").strip()})
@@ -252,21 +251,15 @@ def _is_name(name: str) -> bool:
 
 
 def _is_job_result(path: Path) -> bool:
-    result, _ = _document(f"{path}{os.sep}result.json", path, {})
+    result, _ = _document(f"{path}{os.sep}result.json", path)
     return isinstance(result.get("stats"), dict) or "n_total_trials" in result
 
 
-def _document(path: str, root: Path, read_whole: dict[str, str]) -> tuple[dict[str, Any], bool]:
+def _document(path: str, root: Path, read_whole: dict[str, str] | None = None) -> tuple[dict[str, Any], bool]:
     """Returns a JSON object that helps where it is there, and whether it is there but broken."""
     try:
-        value = jsons.loads(_read(path, root, read_whole, limit=files.MAX_METADATA_BYTES)).value
+        data = files.read(path, root=root, limit=files.MAX_METADATA_BYTES, read_whole=read_whole)
+        value = jsons.loads(data).value
     except (LeftOut, jsons.BrokenJSON):
         return {}, files.exists(path)
     return (value, False) if isinstance(value, dict) else ({}, True)
-
-
-def _read(path: str, root: Path, read_whole: dict[str, str], *, limit: int) -> bytes:
-    """Returns a file's content, and tells `read_whole` its digest. Raises LeftOut."""
-    data = files.read(path, root=root, limit=limit)
-    read_whole[path] = xxh3_128_hexdigest(data)
-    return data

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from xxhash import xxh3_128, xxh3_128_hexdigest
+from xxhash import xxh3_128
 
 from sftrun_data import files, jsons
 from sftrun_data.conversations import Conversation, Provenance
@@ -68,9 +68,7 @@ class Place:
         """Returns a file's content, or this run's line of it. Raises LeftOut."""
         if self.line:
             return next((line for *_, line in self._lines_from(path, *self.line)), b"")
-        data = files.read(path, root=self.root, limit=limit)
-        self.read_whole[str(path)] = xxh3_128_hexdigest(data)
-        return data
+        return files.read(path, root=self.root, limit=limit, read_whole=self.read_whole)
 
     def walk(self, inside: str = "", *, depth: int = 8) -> Iterator[Path]:
         """Yields the files under the folder, or a folder inside, as `files.walk` does."""
